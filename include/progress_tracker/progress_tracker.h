@@ -52,6 +52,10 @@
 
 namespace progress_tracker {
 
+namespace internal {
+struct TestAccess;
+}  // namespace internal
+
 class ProgressTracker final : public Tracker {
  public:
   // Opens the database, or makes it and its parent directories. A relative path is made absolute
@@ -122,7 +126,9 @@ class ProgressTracker final : public Tracker {
   void close() override;
 
  private:
+  friend struct internal::TestAccess;
   class Impl;
+  explicit ProgressTracker(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# From a fresh Debian machine to a result, in one command:
+#
+#   cmake/bootstrap.sh demo       builds the tool and runs it over real images, killing it half-way
+#   cmake/bootstrap.sh test       builds everything and runs every test but those labelled soak
+#   cmake/bootstrap.sh sanitize   runs the tests under ASan+UBSan and under TSan
+#
+# Packages that are missing (cmake/packages.txt) are installed with apt-get; where none is missing,
+# nothing is downloaded. demo and test build in build/, sanitize in build-asan/ and build-tsan/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The packages listed in the given sections of packages.txt.
+packages_of() {
+  local section
+  for section in "$@"; do
+    sed -n "/^\[$section\]/,/^\[/p" cmake/packages.txt | grep -v -e '^\[' -e '^#' -e '^$'
+  done | sort -u
+}
+
+is_installed() {
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install_packages() {
+  local package missing=() as_root=()
+  for package in $(packages_of "$@"); do
+    is_installed "$package" || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+
+  echo "installing: ${missing[*]}"
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+# Configures and builds the directory $1; the rest goes to cmake's configure step.
+build() {
+  local directory=$1
+  shift
+  cmake -S . -B "$directory" "$@"
+  cmake --build "$directory" --parallel "$(nproc)"
+}
+
+run_tests() {
+  local directory=$1 left_out=$2
+  ctest --test-dir "$directory" --output-on-failure --parallel "$(nproc)" --label-exclude "$left_out"
+}
+
+# A build directory keeps the generator it was first configured with.
+if [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then
+  export CMAKE_GENERATOR=Ninja
+fi
+
+case "${1:-}" in
+  demo)
+    install_packages build demo
+    build build -DPROGRESS_TRACKER_BUILD_TESTING=OFF -DPROGRESS_TRACKER_BUILD_BENCHMARKS=OFF
+    exec bash tests/demo/demo.sh
+    ;;
+  test)
+    install_packages build test
+    build build -DPROGRESS_TRACKER_BUILD_TESTING=ON -DPROGRESS_TRACKER_BUILD_BENCHMARKS=ON
+    run_tests build '^soak$'
+    ;;
+  sanitize)
+    install_packages build test
+    for sanitizer in asan tsan; do
+      build "build-$sanitizer" --preset "$sanitizer"
+    done
+    ctest --preset asan --parallel "$(nproc)"
+    ctest --preset tsan --parallel "$(nproc)"
+    ;;
+  *)
+    echo "usage: cmake/bootstrap.sh demo|test|sanitize" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,269 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "cli/exit_code.h"
+#include "cli/image_list.h"
+#include "progress_tracker/version.h"
+
+namespace progress_tracker::cli {
+namespace {
+
+constexpr std::int64_t kMostWorkers = 4096;
+
+constexpr char kDescription[] =
+    "Runs a command over images with a durable record of what is done, so that the same line goes\n"
+    "on where the last one ended, however it ended.\n"
+    "\n"
+    "Examples:\n"
+    "  progress-tracker run --job thumbs --images photos -- convert {} -resize 200 out/{/.}.jpg\n"
+    "  find photos -name '*.png' -print0 | progress-tracker run --job check --from - -0 -- "
+    "identify\n"
+    "  progress-tracker status thumbs\n";
+
+constexpr char kRunDescription[] =
+    "Adds the images to the job and runs COMMAND for each one that is not completed or in error.\n"
+    "\n"
+    "Examples:\n"
+    "  progress-tracker run --job thumbs --images photos -- convert {} -resize 200 out/{/.}.jpg\n"
+    "  progress-tracker run --job check --from list.txt -j 8 --timeout 60 -- ./check.sh\n"
+    "\n"
+    "In each ARG: {} the path, {.} without extension, {/} without directory, {/.} without both,\n"
+    "{//} the directory. If none occurs, the path is added at the end.\n";
+
+constexpr char kRunFooter[] =
+    "Exit codes: 0 all completed, 1 images in error, 2 usage, 3 not found, 4 stopped early with\n"
+    "images left, 6 database, 126 command cannot be run, 127 command not found, 130 SIGINT,\n"
+    "143 SIGTERM.";
+
+constexpr char kStatusDescription[] =
+    "Shows how far a job is, by split; without JOB, how far all jobs are. Changes nothing.\n";
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    if (app->get_name() == "run") {
+      return "Usage: progress-tracker run --job NAME (--images DIR | --from FILE) [OPTIONS]"
+             " -- COMMAND [ARG...]\n";
+    }
+    return CLI::Formatter::make_usage(app, std::move(name));
+  }
+};
+
+[[noreturn]] void refuse(const std::string& option, const std::string& value,
+                         const std::string& wanted) {
+  throw CLI::ValidationError(option + ": '" + value + "' is not " + wanted);
+}
+
+// CLI11's own number parsing prints limits of hundreds of digits.
+template <typename Number>
+void add_whole_number(CLI::App& app, const std::string& names, Number& target, std::int64_t least,
+                      std::int64_t most, const std::string& description) {
+  const std::string option = names.substr(names.rfind(',') + 1);
+  app.add_option_function<std::string>(
+         names,
+         [&target, option, least, most](const std::string& text) {
+           std::int64_t number = 0;
+           const char* end = text.data() + text.size();
+           const auto [stopped, error] = std::from_chars(text.data(), end, number);
+           if (error != std::errc() || stopped != end || number < least || number > most) {
+             std::string wanted = "a whole number from " + std::to_string(least);
+             if (most < std::numeric_limits<int>::max()) wanted += " to " + std::to_string(most);
+             refuse(option, text, wanted);
+           }
+           target = static_cast<Number>(number);
+         },
+         description)
+      ->type_name("N");
+}
+
+template <typename Value, std::size_t N>
+void add_choice(CLI::App& app, const std::string& option, Value& target,
+                const std::array<std::pair<const char*, Value>, N>& choices,
+                const std::string& description, const std::string& environment = {}) {
+  std::string names;
+  for (const auto& choice : choices) names.append(names.empty() ? "" : "|").append(choice.first);
+  app.add_option_function<std::string>(
+         option,
+         [&target, option, choices, names](const std::string& text) {
+           for (const auto& [name, value] : choices) {
+             if (text == name) {
+               target = value;
+               return;
+             }
+           }
+           refuse(option, text, "one of " + names);
+         },
+         description)
+      ->type_name(names)
+      ->envname(environment);
+}
+
+void add_timeout(CLI::App& app, RunSettings& run) {
+  app.add_option_function<std::string>(
+         "--timeout",
+         [&run](const std::string& text) {
+           double seconds = 0;
+           const char* end = text.data() + text.size();
+           const auto [stopped, error] = std::from_chars(text.data(), end, seconds);
+           if (error != std::errc() || stopped != end || !(seconds >= 0.001) || seconds > 1e9) {
+             refuse("--timeout", text, "a number of seconds above 0");
+           }
+           run.timeout = std::chrono::milliseconds(std::llround(seconds * 1000));
+         },
+         "Seconds a command may take; then it is ended and the image is in error")
+      ->type_name("S");
+}
+
+void add_common_options(CLI::App& app, CommandLine& line) {
+  app.add_option("--db", line.database, "The database [default: progress.db]")
+      ->type_name("FILE")
+      ->envname("PROGRESS_TRACKER_DB");
+  add_choice(app, "--log-level", line.log_level,
+             std::array<std::pair<const char*, LogLevel>, 5>{{{"debug", LogLevel::kDebug},
+                                                              {"info", LogLevel::kInfo},
+                                                              {"warn", LogLevel::kWarn},
+                                                              {"error", LogLevel::kError},
+                                                              {"off", LogLevel::kOff}}},
+             "What the library logs to standard error [default: warn]");
+}
+
+CLI::App* add_run(CLI::App& app, CommandLine& line, RunSettings& run, bool& null_separated,
+                  std::string& extensions) {
+  CLI::App* command = app.add_subcommand("run", "Run a command for each image of a job");
+  command->description(kRunDescription);
+  command->footer(kRunFooter);
+  command->add_option("--job", run.job, "The job's name; made when it is new")
+      ->type_name("NAME")
+      ->required();
+  auto* images = command->add_option("--images", run.images, "Take the images below this directory")
+                     ->type_name("DIR");
+  auto* from =
+      command->add_option("--from", run.from, "Take the paths in this file; -: standard input")
+          ->type_name("FILE");
+  images->excludes(from);
+  command
+      ->add_flag("-0,--null", null_separated, "With --from: paths end in NUL, not in a line break")
+      ->needs(from);
+  command->add_option("--ext", extensions, "With --images: extensions to look for, such as jpg,png")
+      ->type_name("LIST")
+      ->needs(images);
+  add_whole_number(*command, "-j,--jobs", run.workers, 0, kMostWorkers,
+                   "Commands at a time; 0: one per core [default: 0]");
+  add_whole_number(*command, "--retries", run.retries, 0, 1'000'000,
+                   "Try a failed image so many times more [default: 0]");
+  add_whole_number(*command, "--limit", run.limit, 0, std::numeric_limits<std::int64_t>::max(),
+                   "Work on at most so many images; 0: on all [default: 0]");
+  add_whole_number(*command, "--max-errors", run.max_errors, 0,
+                   std::numeric_limits<std::int64_t>::max(),
+                   "Stop once so many images of this run failed; 0: never [default: 0]");
+  add_timeout(*command, run);
+  add_choice(*command, "--progress", run.progress,
+             std::array<std::pair<const char*, ProgressMode>, 5>{{{"auto", ProgressMode::kAuto},
+                                                                  {"bar", ProgressMode::kBar},
+                                                                  {"plain", ProgressMode::kPlain},
+                                                                  {"json", ProgressMode::kJson},
+                                                                  {"none", ProgressMode::kNone}}},
+             "How to show progress on standard error [default: auto]", "PROGRESS_TRACKER_PROGRESS");
+  add_common_options(*command, line);
+  return command;
+}
+
+CLI::App* add_status(CLI::App& app, CommandLine& line, StatusSettings& status) {
+  CLI::App* command = app.add_subcommand("status", "Show how far a job is");
+  command->description(kStatusDescription);
+  command->add_option("JOB", status.job, "The job's name");
+  command->add_flag("--json", status.json, "One JSON document instead of a table");
+  add_common_options(*command, line);
+  return command;
+}
+
+// CLI11 takes "--job= next" as "--job next".
+void refuse_empty_values(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word.starts_with("--") && word.ends_with('=') && word.find('=') + 1 == word.size()) {
+      throw CLI::ArgumentMismatch(word.substr(0, word.size() - 1) + ": a value is missing");
+    }
+  }
+}
+
+void check_run(RunSettings& run, std::optional<std::vector<std::string>> command,
+               const std::string& extensions, bool has_extensions) {
+  if (run.images.empty() && run.from.empty()) {
+    throw CLI::RequiredError("--images DIR or --from FILE");
+  }
+  if (!command || command->empty() || command->front().empty()) {
+    throw CLI::RequiredError("a command after --, such as -- convert {} out/{/},");
+  }
+  run.command = *std::move(command);
+  run.extensions = has_extensions ? parse_extensions(extensions) : default_extensions();
+}
+
+// CLI11 puts "Could not convert" and the like in several lines, and repeats the user's bytes.
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return display(text);
+}
+
+}  // namespace
+
+SplitWords split_at_separator(const std::vector<std::string>& words) {
+  const auto separator = std::find(words.begin(), words.end(), "--");
+  SplitWords split{.own = {words.begin(), separator}, .command = std::nullopt};
+  if (separator != words.end()) split.command.emplace(separator + 1, words.end());
+  return split;
+}
+
+std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>& words,
+                                                  const Streams& streams) {
+  CommandLine line{.database = "progress.db", .log_level = LogLevel::kWarn, .command = {}};
+  RunSettings run;
+  StatusSettings status;
+  bool null_separated = false;
+  std::string extensions;
+
+  CLI::App app(kDescription, "progress-tracker");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("--version", std::string("progress-tracker ") + PROGRESS_TRACKER_VERSION);
+  app.require_subcommand(1);
+  const CLI::App* run_command = add_run(app, line, run, null_separated, extensions);
+  const CLI::App* status_command = add_status(app, line, status);
+
+  SplitWords split = split_at_separator(words);
+  try {
+    refuse_empty_values(split.own);
+    // Only `run` has a command; elsewhere "--" means what it always means.
+    const bool is_run = !split.own.empty() && split.own.front() == "run";
+    std::vector<std::string> own = is_run ? split.own : words;
+    std::reverse(own.begin(), own.end());  // as CLI11 wants it
+    app.parse(std::move(own));
+    if (run_command->parsed()) {
+      check_run(run, std::move(split.command), extensions, run_command->count("--ext") > 0);
+      if (null_separated) run.separator = '\0';
+      line.command = std::move(run);
+    } else {
+      if (status_command->count("JOB") == 0) status.job.reset();
+      line.command = std::move(status);
+    }
+    return line;
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request, streams.out, streams.err);
+    return kExitOk;
+  } catch (const CLI::Error& error) {
+    complain(streams.err, one_line(error.what()));
+  } catch (const UsageError& error) {
+    complain(streams.err, error.what());
+  }
+  const char* which = run_command->parsed() ? "run " : status_command->parsed() ? "status " : "";
+  streams.err << "Try: progress-tracker " << which << "--help\n" << std::flush;
+  return kExitUsage;
+}
+
+}  // namespace progress_tracker::cli

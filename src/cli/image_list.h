@@ -1,0 +1,56 @@
+// Where the images of a run come from: a directory, or a list of paths. Either is handed on in
+// pieces, so that its length does not matter.
+#ifndef PROGRESS_TRACKER_CLI_IMAGE_LIST_H_
+#define PROGRESS_TRACKER_CLI_IMAGE_LIST_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <istream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace progress_tracker::cli {
+
+struct ImagePiece {
+  std::vector<std::filesystem::path> paths;
+  std::vector<std::string> splits;  // one for each path, or none
+};
+
+inline constexpr std::size_t kImagesPerPiece = 20'000;
+
+// Called for each piece, and at least once: with an empty piece if there is no image.
+using PieceSink = std::function<void(const ImagePiece&)>;
+
+// The image extensions looked for unless --ext says otherwise: lower case, without the dot.
+const std::vector<std::string>& default_extensions();
+
+// "jpg, .PNG" as {"jpg", "png"}. Throws UsageError if the list or one entry is empty.
+std::vector<std::string> parse_extensions(std::string_view list);
+
+// The files below `directory` that have one of the extensions, in any case, in byte order of their
+// paths. A path is `directory`, its trailing slashes apart, joined with what is below; its split is
+// the first folder level below `directory`, escaped where the library would not take the name.
+//
+// A link to a file counts as a file, also when it leads nowhere. A link to a directory is followed
+// if it leads out of `directory`; no directory is entered twice, so a loop ends. A directory that
+// cannot be read is told to `complain` and left out; returns how many those were.
+//
+// Throws UsageError if `directory` itself cannot be read.
+std::size_t scan_images(const std::filesystem::path& directory,
+                        const std::vector<std::string>& extensions, const PieceSink& sink,
+                        const std::function<void(const std::string&)>& complain,
+                        std::size_t piece_size = kImagesPerPiece);
+
+// The paths in `list`, each ended by `separator` (the last one's may be missing). Empty entries
+// are skipped; all else is taken as it is, byte for byte.
+//
+// Throws UsageError if the list cannot be read, or holds a NUL where lines were expected. `name` is
+// what the list is called in the message.
+void read_image_list(std::istream& list, const std::string& name, char separator,
+                     const PieceSink& sink, std::size_t piece_size = kImagesPerPiece);
+
+}  // namespace progress_tracker::cli
+
+#endif  // PROGRESS_TRACKER_CLI_IMAGE_LIST_H_

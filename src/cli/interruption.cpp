@@ -1,0 +1,161 @@
+#include "cli/interruption.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "cli/exit_code.h"
+#include "cli/output.h"
+
+namespace progress_tracker::cli {
+namespace {
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+std::string name_of(int signal) {
+  switch (signal) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    default:
+      return "SIGHUP";
+  }
+}
+
+timespec to_timespec(std::chrono::steady_clock::duration duration) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+  return {.tv_sec = seconds.count(),
+          .tv_nsec = std::chrono::nanoseconds(duration - seconds).count()};
+}
+
+}  // namespace
+
+Interruption::Interruption(std::ostream& err, PausableClock& clock, std::chrono::milliseconds grace)
+    : err_(err), clock_(clock), grace_(grace) {
+  sigemptyset(&taken_signals_);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP, SIGCONT}) {
+    // SIGUSR1 also ends thread_, so it is taken in any case.
+    if (signal == SIGUSR1 || !is_ignored(signal)) sigaddset(&taken_signals_, signal);
+  }
+  pthread_sigmask(SIG_BLOCK, &taken_signals_, &mask_before_);
+  thread_ = std::thread([this] { take_signals(); });
+}
+
+Interruption::~Interruption() {
+  ending_.store(true);
+  pthread_kill(thread_.native_handle(), SIGUSR1);
+  thread_.join();
+  pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+}
+
+void Interruption::begin_work(ChildProcesses& children, std::function<void()> show_progress,
+                              std::function<void(const std::string&)> say) {
+  const std::scoped_lock lock(mutex_);
+  is_preparing_ = false;
+  children_ = &children;
+  show_progress_ = std::move(show_progress);
+  say_ = std::move(say);
+}
+
+void Interruption::end_work() {
+  const std::scoped_lock lock(mutex_);
+  children_ = nullptr;
+  show_progress_ = nullptr;
+  say_ = nullptr;
+}
+
+void Interruption::take_signals() {
+  while (!ending_.load()) {
+    int signal = -1;
+    if (kill_at_) {
+      const auto left = *kill_at_ - std::chrono::steady_clock::now();
+      if (left <= std::chrono::steady_clock::duration::zero()) {
+        kill_at_.reset();
+        kill_children();
+        continue;
+      }
+      const timespec timeout = to_timespec(left);
+      signal = sigtimedwait(&taken_signals_, nullptr, &timeout);
+    } else {
+      signal = sigwaitinfo(&taken_signals_, nullptr);
+    }
+    if (signal > 0 && !ending_.load()) take(signal);
+  }
+}
+
+void Interruption::take(int signal) {
+  switch (signal) {
+    case SIGINT:
+    case SIGTERM:
+    case SIGHUP:
+      take_stop(signal);
+      break;
+    case SIGUSR1: {
+      const std::scoped_lock lock(mutex_);
+      if (show_progress_) show_progress_();
+      break;
+    }
+    case SIGTSTP:
+      stop_and_continue();
+      break;
+    default: {  // SIGCONT, after somebody stopped us with SIGSTOP
+      const std::scoped_lock lock(mutex_);
+      if (children_ != nullptr) children_->send(SIGCONT);
+      break;
+    }
+  }
+}
+
+void Interruption::take_stop(int signal) {
+  const std::scoped_lock lock(mutex_);
+  if (is_preparing_) {
+    complain(err_, name_of(signal) + " before any image was started: run the same command again");
+    _exit(signal == SIGHUP ? kExitIncomplete : kExitSignalBase + signal);
+  }
+  if (signal == SIGHUP) {
+    if (!stop_.stop_requested() && say_) {
+      say_("SIGHUP: finishing what runs, starting nothing more");
+    }
+    draining_.store(true);
+    stop_.request_stop();
+    return;
+  }
+
+  ++stops_;
+  if (stops_ == 1) {
+    signal_.store(signal);
+    stop_.request_stop();
+    if (children_ != nullptr) children_->terminate(signal);
+    kill_at_ = std::chrono::steady_clock::now() + grace_;
+    if (say_) say_(name_of(signal) + ": stopping; once more to kill what runs");
+  } else if (stops_ == 2) {
+    if (children_ != nullptr) children_->terminate(SIGKILL);
+  } else {
+    _exit(kExitSignalBase + signal_.load());
+  }
+}
+
+void Interruption::stop_and_continue() {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (children_ != nullptr) children_->send(SIGSTOP);
+  }
+  clock_.pause();
+  raise(SIGSTOP);  // the whole process; goes on here at SIGCONT
+  clock_.resume();
+  const std::scoped_lock lock(mutex_);
+  if (children_ != nullptr) children_->send(SIGCONT);
+}
+
+void Interruption::kill_children() {
+  const std::scoped_lock lock(mutex_);
+  if (children_ != nullptr) children_->terminate(SIGKILL);
+}
+
+}  // namespace progress_tracker::cli

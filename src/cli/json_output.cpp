@@ -1,0 +1,120 @@
+#include "cli/json_output.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "progress_tracker/rules.h"
+
+namespace progress_tracker::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kSchemaVersion = 1;
+
+ordered_json counts_object(const StatusCounts& counts) {
+  return {{"pending", counts.pending},
+          {"processing", counts.processing},
+          {"completed", counts.completed},
+          {"error", counts.error}};
+}
+
+void add_counts(ordered_json& document, const StatusCounts& counts) {
+  document["total_images"] = counts.total();
+  document.update(counts_object(counts));
+}
+
+void add_path(ordered_json& document, const std::filesystem::path& path) {
+  const std::string& bytes = path.native();
+  if (is_valid_utf8(bytes)) {
+    document["path"] = bytes;
+  } else {
+    document["path"] = escape_for_display(bytes);
+    document["path_base64"] = base64(bytes);
+  }
+}
+
+ordered_json event(std::string_view name) { return {{"event", name}}; }
+
+// Milliseconds are enough, and do not fill the line with digits.
+double rounded(Seconds duration) { return std::round(duration.count() * 1000) / 1000; }
+
+std::string text_of(const ordered_json& document) {
+  return document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string status_document(const std::string& job, const StatusCounts& total,
+                            const std::map<std::string, StatusCounts>& splits,
+                            std::int64_t live_workers) {
+  ordered_json by_split = ordered_json::object();
+  for (const auto& [split, counts] : splits) by_split[split] = counts_object(counts);
+  ordered_json document{{"schema_version", kSchemaVersion}, {"job", job}};
+  add_counts(document, total);
+  document["splits"] = std::move(by_split);
+  document["live_workers"] = live_workers;
+  return text_of(document);
+}
+
+std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers) {
+  ordered_json list = ordered_json::array();
+  for (const Job& job : jobs) {
+    ordered_json entry{{"job", job.name}};
+    add_counts(entry, job.counts);
+    list.push_back(std::move(entry));
+  }
+  ordered_json document{{"schema_version", kSchemaVersion}};
+  document["jobs"] = std::move(list);
+  document["live_workers"] = live_workers;
+  return text_of(document);
+}
+
+std::string start_event(const std::string& job, const StatusCounts& counts, std::size_t workers) {
+  ordered_json document = event("start");
+  document["schema_version"] = kSchemaVersion;
+  document["job"] = job;
+  add_counts(document, counts);
+  document["workers"] = workers;
+  return text_of(document);
+}
+
+std::string progress_event(const ProgressFigures& figures) {
+  ordered_json document = event("progress");
+  add_counts(document, figures.counts);
+  document["running"] = figures.running;
+  document["elapsed_s"] = rounded(figures.elapsed);
+  if (figures.per_second) document["images_per_s"] = *figures.per_second;
+  if (const auto left = figures.time_left(); left && !figures.is_stalled) {
+    document["eta_s"] = rounded(*left);
+  }
+  return text_of(document);
+}
+
+std::string error_event(const std::filesystem::path& path, std::string_view message) {
+  ordered_json document = event("error");
+  add_path(document, path);
+  document["message"] = message;
+  return text_of(document);
+}
+
+std::string note_event(std::string_view message) {
+  ordered_json document = event("note");
+  document["message"] = message;
+  return text_of(document);
+}
+
+std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
+                      int exit_code) {
+  ordered_json document = event("end");
+  add_counts(document, counts);
+  document["run"] = {
+      {"completed", summary.completed}, {"error", summary.errors}, {"released", summary.released}};
+  document["stopped"] = summary.stopped;
+  document["elapsed_s"] = rounded(elapsed);
+  document["exit_code"] = exit_code;
+  return text_of(document);
+}
+
+}  // namespace progress_tracker::cli

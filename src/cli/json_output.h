@@ -1,0 +1,41 @@
+// Everything the tool says in JSON, each as one line without a line break.
+//
+// New fields may be added at any time; readers ignore what they do not know. Text is always valid
+// UTF-8. A path that is not has its odd bytes escaped in "path", and all of it in "path_base64",
+// which is there in that case only.
+#ifndef PROGRESS_TRACKER_CLI_JSON_OUTPUT_H_
+#define PROGRESS_TRACKER_CLI_JSON_OUTPUT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cli/progress_line.h"
+#include "progress_tracker/run_job.h"
+#include "progress_tracker/types.h"
+
+namespace progress_tracker::cli {
+
+// `status JOB --json`.
+std::string status_document(const std::string& job, const StatusCounts& total,
+                            const std::map<std::string, StatusCounts>& splits,
+                            std::int64_t live_workers);
+
+// `status --json`.
+std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers);
+
+// The lines of `run --progress json`: "event" is start, progress, error, note or end.
+std::string start_event(const std::string& job, const StatusCounts& counts, std::size_t workers);
+std::string progress_event(const ProgressFigures& figures);
+std::string error_event(const std::filesystem::path& path, std::string_view message);
+std::string note_event(std::string_view message);
+std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
+                      int exit_code);
+
+}  // namespace progress_tracker::cli
+
+#endif  // PROGRESS_TRACKER_CLI_JSON_OUTPUT_H_

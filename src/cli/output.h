@@ -1,0 +1,47 @@
+// How the tool speaks: foreign text made safe, complaints in one form.
+#ifndef PROGRESS_TRACKER_CLI_OUTPUT_H_
+#define PROGRESS_TRACKER_CLI_OUTPUT_H_
+
+#include <istream>
+#include <ostream>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace progress_tracker::cli {
+
+// Where a command reads and writes: results on `out`; progress and complaints on `err`.
+struct Streams {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+};
+
+// What the user has to put right: exit code 2.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// `text` as it may be shown on a terminal.
+std::string display(std::string_view text);
+
+// The same, at most `max_bytes` long; a cut is shown by "…".
+std::string display_cut(std::string_view text, std::size_t max_bytes);
+
+// "progress-tracker: MESSAGE". The message is shown as it is: foreign parts must have gone through
+// display().
+void complain(std::ostream& err, std::string_view message);
+
+// The words as a line that a shell reads back byte for byte, safe to show on a terminal.
+std::string shell_line(std::span<const std::string> words);
+
+std::string base64(std::string_view bytes);
+
+// "1 image", "2 images"; "12 entries" if `plural` is given.
+std::string counted(long long count, std::string_view singular, std::string_view plural = {});
+
+}  // namespace progress_tracker::cli
+
+#endif  // PROGRESS_TRACKER_CLI_OUTPUT_H_

@@ -1,0 +1,184 @@
+#include "open_database.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <system_error>
+
+#include "log_internal.h"
+#include "progress_tracker/error.h"
+#include "sqlite/file_identity.h"
+#include "sqlite/transaction.h"
+#include "store/schema.h"
+
+namespace progress_tracker {
+namespace {
+
+using sqlite::Connection;
+using sqlite::OpenMode;
+using sqlite::Query;
+using store::FileKind;
+
+[[noreturn]] void refuse(ErrorCode code, const std::string& path, const std::string& cause) {
+  throw Error(code, "open: " + path + ": " + cause);
+}
+
+[[noreturn]] void refuse(int error, const std::string& path, const std::string& what) {
+  ErrorCode code = ErrorCode::kIo;
+  if (error == EACCES || error == EPERM || error == EROFS) {
+    code = ErrorCode::kReadOnly;
+  } else if (error == ENOSPC || error == EDQUOT) {
+    code = ErrorCode::kFull;
+  }
+  refuse(code, path, what + ": " + std::strerror(error));
+}
+
+// Ours, or new; anything else throws.
+void check_kind(FileKind kind, const std::string& path, bool read_only) {
+  switch (kind) {
+    case FileKind::kNew:
+      if (read_only) {
+        refuse(ErrorCode::kNotFound, path, "is empty, and read_only makes nothing");
+      }
+      return;
+    case FileKind::kOurs:
+      return;
+    case FileKind::kForeign:
+      refuse(ErrorCode::kForeignDatabase, path, "an SQLite file, but not one of progress_tracker");
+    case FileKind::kTooNew:
+      refuse(ErrorCode::kSchemaTooNew, path,
+             "written by a newer version of progress_tracker; this one knows schema version " +
+                 std::to_string(store::kSchemaVersion));
+    case FileKind::kTooOld:
+      // Version 1 is the first: there is none to migrate from.
+      refuse(ErrorCode::kSchemaTooOld, path, "has a schema version that was never released");
+  }
+}
+
+void make_directories(const std::string& path) {
+  const auto parent = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  std::filesystem::create_directories(parent, error);
+  if (error) {
+    refuse(error.value(), path, "cannot make its directory");
+  }
+}
+
+void check_writable(const std::string& path, bool exists) {
+  const std::string directory = std::filesystem::path(path).parent_path().native();
+  if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    refuse(errno, path, "cannot write to its directory");
+  }
+  if (exists && ::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) != 0) {
+    refuse(errno, path, "cannot write to it");
+  }
+}
+
+bool is_wal(Connection& connection) {
+  Query query(connection, "PRAGMA journal_mode");
+  return query.next() && query.text(0) == "wal";
+}
+
+// Makes the schema if the file is new. In rollback-journal mode, so that the file itself carries
+// its identity before there is a WAL; SQLite's default then syncs it.
+void make_schema(Connection& connection, const std::string& path) {
+  Query(connection, "BEGIN IMMEDIATE").run();
+  const FileKind kind = store::kind_of(connection);
+  check_kind(kind, path, false);
+  if (kind == FileKind::kNew) {
+    store::create_schema(connection);
+  }
+  Query(connection, "COMMIT").run();
+}
+
+// SQLite does not wait for others here, so we do.
+void switch_to_wal(Connection& connection, const std::string& path, sqlite::WaitBudget& budget) {
+  for (int tries = 0;; ++tries) {
+    try {
+      connection.execute("PRAGMA journal_mode = WAL");
+      break;
+    } catch (const sqlite::Failure& failure) {
+      if (failure.primary() != SQLITE_BUSY || !budget.sleep(sqlite::busy_pause(tries))) {
+        throw;
+      }
+    }
+  }
+  if (!is_wal(connection)) {
+    refuse(ErrorCode::kUnsupportedFilesystem, path,
+           "SQLite cannot use a write-ahead log there: no shared memory");
+  }
+}
+
+}  // namespace
+
+std::string prepare_database(const std::filesystem::path& given, const Options& options,
+                             Clock& clock) {
+  const std::string path = sqlite::canonical_path(given);
+  std::error_code ignored;
+  const bool exists = std::filesystem::exists(path, ignored);
+  if (!exists) {
+    if (options.read_only) {
+      refuse(ErrorCode::kNotFound, path, "no such file");
+    }
+    make_directories(path);
+  }
+  const std::string warning = sqlite::check_place(path);
+  std::optional<sqlite::Header> header;
+  if (exists) {
+    if (!options.read_only) {
+      check_writable(path, true);
+    }
+    header = sqlite::read_header(path);
+  }
+  const FileKind kind = header.has_value()
+                            ? store::kind_of(header->application_id, header->user_version)
+                            : FileKind::kNew;
+  check_kind(kind, path, options.read_only);
+  if (!warning.empty()) {
+    internal::log(LogLevel::kWarn, warning);
+  }
+  if (options.read_only) {
+    return path;
+  }
+  check_writable(path, exists);
+
+  sqlite::WaitBudget budget(clock, options.busy_timeout);
+  sqlite::retry("open", path, options, budget, [&] {
+    Connection connection(path, OpenMode::kCreate);
+    connection.set_budget(&budget);
+    if (sqlite3_db_readonly(connection.handle(), "main") == 1) {
+      refuse(ErrorCode::kReadOnly, path, "cannot be written");
+    }
+    // The header may be older than the WAL, or the remains of a creation that was cut off; this is
+    // what holds.
+    if (store::kind_of(connection) != FileKind::kOurs) {
+      make_schema(connection, path);
+    }
+    if (!is_wal(connection)) {
+      switch_to_wal(connection, path, budget);
+    }
+  });
+  return path;
+}
+
+std::unique_ptr<Connection> open_connection(const std::string& path, const Options& options,
+                                            Clock& clock) {
+  std::unique_ptr<Connection> connection;
+  sqlite::WaitBudget budget(clock, options.busy_timeout);
+  sqlite::retry("open", path, options, budget, [&] {
+    connection = std::make_unique<Connection>(
+        path, options.read_only ? OpenMode::kReadOnly : OpenMode::kReadWrite);
+    connection->set_budget(&budget);
+    connection->configure(options);
+    if (!is_wal(*connection)) {
+      refuse(ErrorCode::kIo, path, "is not in WAL mode any more");
+    }
+  });
+  connection->set_budget(nullptr);
+  return connection;
+}
+
+}  // namespace progress_tracker

@@ -1,0 +1,29 @@
+// From a path to a database file that is ours and ready to be used.
+#ifndef PROGRESS_TRACKER_SRC_OPEN_DATABASE_H_
+#define PROGRESS_TRACKER_SRC_OPEN_DATABASE_H_
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "clock.h"
+#include "progress_tracker/options.h"
+#include "sqlite/connection.h"
+
+namespace progress_tracker {
+
+// Checks the path, then the place, then the file's header; and only if it is ours, or new, opens it
+// for writing, makes or migrates the schema in one transaction, and switches to WAL. A file that is
+// refused is left as it was, byte for byte. Returns the path to be used from now on.
+// Throws Error as the constructor of ProgressTracker does.
+std::string prepare_database(const std::filesystem::path& path, const Options& options,
+                             Clock& clock);
+
+// Opens a connection to a database that prepare_database() has returned, sets it up, and makes
+// sure that it is in WAL mode. Waits for others within busy_timeout. Throws Error.
+std::unique_ptr<sqlite::Connection> open_connection(const std::string& path,
+                                                    const Options& options, Clock& clock);
+
+}  // namespace progress_tracker
+
+#endif  // PROGRESS_TRACKER_SRC_OPEN_DATABASE_H_

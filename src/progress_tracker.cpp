@@ -1,0 +1,843 @@
+#include "progress_tracker/progress_tracker.h"
+
+#include <algorithm>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "clock.h"
+#include "fork_generation.h"
+#include "gate.h"
+#include "loader.h"
+#include "log_internal.h"
+#include "mark_buffer.h"
+#include "open_database.h"
+#include "progress_tracker/rules.h"
+#include "progress_tracker/trace.h"
+#include "sqlite/checkpoint_guard.h"
+#include "sqlite/durable.h"
+#include "sqlite/thread_connections.h"
+#include "sqlite/transaction.h"
+#include "store/batches.h"
+#include "store/counts.h"
+#include "store/images.h"
+#include "store/jobs.h"
+#include "store/work.h"
+#include "store/workers.h"
+#include "testing_hooks.h"
+#include "worker_identity.h"
+
+namespace progress_tracker {
+namespace {
+
+using sqlite::Connection;
+
+// Images that one transaction of a reset puts back: some milliseconds of the write lock.
+constexpr std::int64_t kResetPiece = 5'000;
+
+std::int64_t as_limit(std::size_t limit) {
+  constexpr std::size_t kAll = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(std::min(limit, kAll));
+}
+
+Options checked(Options options) {
+  const auto require = [](bool good, const char* what) {
+    if (!good) {
+      throw Error(ErrorCode::kInvalidArgument, std::string("open: Options::") + what);
+    }
+  };
+  require(options.busy_timeout.count() >= 0, "busy_timeout is negative");
+  require(options.retry_delay.count() >= 0, "retry_delay is negative");
+  require(options.max_retries >= 0, "max_retries is negative");
+  require(options.cache_size_kib >= 0, "cache_size_kib is negative");
+  require(options.max_deaths >= 0, "max_deaths is negative");
+  require(options.synchronous == Options::Synchronous::kNormal ||
+              options.synchronous == Options::Synchronous::kFull,
+          "synchronous is neither kNormal nor kFull");
+  // For ever, for every purpose; and small enough for arithmetic in nanoseconds.
+  constexpr std::chrono::milliseconds kForEver = std::chrono::hours(24 * 365 * 10);
+  options.busy_timeout = std::min(options.busy_timeout, kForEver);
+  options.retry_delay = std::min(options.retry_delay, kForEver);
+  return options;
+}
+
+[[noreturn]] void throw_not_found(std::string_view operation, ImageId image) {
+  throw Error(ErrorCode::kNotFound,
+              std::string(operation) + ": no such " + store::describe(image));
+}
+
+[[noreturn]] void throw_completed(std::string_view operation, ImageId image) {
+  throw Error(ErrorCode::kInvalidTransition, std::string(operation) + ": " +
+                                                 store::describe(image) +
+                                                 ": completed images stay completed");
+}
+
+}  // namespace
+
+class ProgressTracker::Impl {
+ public:
+  Impl(const std::filesystem::path& given_path, const Options& given_options, Clock& given_clock)
+      : options(checked(given_options)),
+        clock(given_clock),
+        path(prepare_database(given_path, options, clock)),
+        checkpointer(open_connection(path, options, clock)),
+        guard(*checkpointer, clock),
+        connections([this] { return open_connection(path, options, clock); }),
+        transactions(path, options, clock, connections, guard),
+        worker(transactions, path, clock),
+        loader(transactions, worker, options, clock),
+        buffer(options.mark_buffer) {}
+
+  class Call;
+
+  store::IsAlive is_alive() {
+    return [this](WorkerId other) { return worker.is_alive(other); };
+  }
+
+  // Commits the buffered marks. Returns a warning if some of them had become impossible.
+  std::string flush_marks();
+  std::string flush_marks_locked();
+
+  void mark(Call& call, ImageId image, std::optional<std::string> error);
+  void mark_now(std::string_view operation, const Outcome& mark);
+  void hold_mark(Call& call, Outcome mark);
+
+  void close();
+  // Lets go of everything without writing. The gate is closed.
+  void let_go() noexcept {
+    worker.drop_lock();
+    connections.close_all();
+    checkpointer.reset();
+  }
+
+  // Constant after construction.
+  const Options options;
+  Clock& clock;
+  const std::string path;
+  const std::uint64_t process = fork_generation();
+
+  Gate gate;
+  std::mutex closing;  // taken before buffer_mutex
+
+  // From the disk to the door; each uses those above it.
+  std::unique_ptr<Connection> checkpointer;
+  sqlite::CheckpointGuard guard;
+  sqlite::ThreadConnections connections;
+  sqlite::Transactions transactions;
+  WorkerIdentity worker;
+  Loader loader;
+
+  std::mutex buffer_mutex;  // taken before the writer's place
+  MarkBuffer buffer;        // guarded by buffer_mutex
+};
+
+// One call of the public interface: refused if the tracker is closed or a parent's; and what it
+// has to warn of is logged when it holds nothing any more.
+class ProgressTracker::Impl::Call {
+ public:
+  Call(Impl& impl, std::string_view operation) : impl_(impl), operation_(operation) {
+    if (impl.process != fork_generation()) {
+      throw Error(ErrorCode::kForked, std::string(operation) + ": " + impl.path +
+                                          ": opened before fork(): open a new tracker");
+    }
+    if (!impl.gate.enter()) {
+      throw Error(ErrorCode::kClosed,
+                  std::string(operation) + ": " + impl.path + ": the tracker is closed");
+    }
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() {
+    impl_.gate.leave();
+    if (!warning_.empty()) {
+      internal::log(LogLevel::kWarn, warning_);
+    }
+  }
+
+  std::string_view operation() const { return operation_; }
+
+  void warn(std::string warning) {
+    if (!warning.empty()) {
+      warning_ = std::move(warning);
+    }
+  }
+
+  // To be called when the arguments are checked. Marks held back are committed first, so that the
+  // call sees them.
+  void will_read() { warn(impl_.flush_marks()); }
+  void will_write() {
+    check_writable();
+    warn(impl_.flush_marks());
+  }
+  void check_writable() const {
+    if (impl_.options.read_only) {
+      throw Error(ErrorCode::kReadOnly,
+                  std::string(operation_) + ": " + impl_.path + ": opened read-only");
+    }
+  }
+
+  // Runs the work as one transaction.
+  template <typename Work>
+  auto read(const Work& work) {
+    return impl_.transactions.read(operation_, work);
+  }
+  template <typename Work>
+  auto write(const Work& work) {
+    return impl_.transactions.write(operation_, work);
+  }
+
+ private:
+  Impl& impl_;
+  std::string_view operation_;
+  std::string warning_;
+};
+
+std::string ProgressTracker::Impl::flush_marks() {
+  if (!buffer.enabled()) {
+    return {};
+  }
+  const std::lock_guard lock(buffer_mutex);
+  return flush_marks_locked();
+}
+
+std::string ProgressTracker::Impl::flush_marks_locked() {
+  if (buffer.empty()) {
+    return {};
+  }
+  const auto marked = transactions.write("commit buffered marks", [&](Connection& db) {
+    store::StateChanges changes(db, clock.wall_ms());
+    const auto result = changes.mark_all(buffer.marks());
+    changes.finish();
+    return result;
+  });
+  buffer.clear();
+  const std::size_t dropped = marked.refused + marked.unknown.size();
+  if (dropped == 0) {
+    return {};
+  }
+  return "buffered marks: " + path + ": dropped " + std::to_string(dropped) +
+         " that another tracker had made impossible";
+}
+
+void ProgressTracker::Impl::mark(Call& call, ImageId image, std::optional<std::string> error) {
+  call.check_writable();
+  Outcome outcome{.id = image, .attempt = 0, .error = std::move(error)};
+  if (buffer.enabled()) {
+    hold_mark(call, std::move(outcome));
+  } else {
+    mark_now(call.operation(), outcome);
+  }
+}
+
+void ProgressTracker::Impl::mark_now(std::string_view operation, const Outcome& mark) {
+  transactions.write(operation, [&](Connection& db) {
+    store::StateChanges changes(db, clock.wall_ms());
+    const auto result =
+        changes.mark(mark.id, mark.attempt,
+                     mark.error.has_value() ? std::optional<std::string_view>(*mark.error)
+                                            : std::nullopt);
+    if (result == store::StateChanges::Result::kUnknown) {
+      throw_not_found(operation, mark.id);
+    }
+    if (result == store::StateChanges::Result::kCompleted) {
+      throw_completed(operation, mark.id);
+    }
+    changes.finish();
+  });
+}
+
+void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
+  const std::lock_guard lock(buffer_mutex);
+  if (buffer.full()) {
+    call.warn(flush_marks_locked());  // an earlier commit failed: no more than N are held
+  }
+  auto standing = buffer.standing(mark.id);
+  if (!standing.has_value()) {
+    const auto stored =
+        call.read([&](Connection& db) { return store::standing_of(db, mark.id); });
+    if (!stored.exists) {
+      throw_not_found(call.operation(), mark.id);
+    }
+    standing = stored.status;
+  }
+  if (standing == Status::kCompleted) {
+    if (mark.error.has_value()) {
+      throw_completed(call.operation(), mark.id);
+    }
+    return;
+  }
+  buffer.add(std::move(mark), clock.now());
+  if (buffer.is_due(clock.now())) {
+    call.warn(flush_marks_locked());
+  }
+}
+
+void ProgressTracker::Impl::close() {
+  if (process != fork_generation()) {
+    throw Error(ErrorCode::kForked, "close: " + path + ": opened before fork()");
+  }
+  const std::lock_guard lock(closing);
+  if (gate.is_closed()) {
+    return;
+  }
+  gate.close();
+  std::string warning;
+  if (!transactions.poisoned()) {
+    try {
+      warning = flush_marks();
+      worker.farewell();
+    } catch (const Error& error) {
+      const std::lock_guard buffer_lock(buffer_mutex);
+      // What can be had by trying again is not given up.
+      if (!buffer.empty() || error.code() == ErrorCode::kBusy) {
+        gate.open();
+        throw;
+      }
+      warning = error.what();
+    } catch (...) {
+      gate.open();
+      throw;
+    }
+  }
+  let_go();
+  if (!warning.empty()) {
+    internal::log(LogLevel::kWarn, warning);
+  }
+}
+
+ProgressTracker::ProgressTracker(const std::filesystem::path& db_path, Options options) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.ProgressTracker");
+  impl_ = std::make_unique<Impl>(db_path, options, Clock::system());
+}
+
+ProgressTracker::ProgressTracker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+ProgressTracker::~ProgressTracker() {
+  if (impl_ == nullptr) {
+    return;
+  }
+  if (impl_->process != fork_generation()) {
+    // All of it is the parent's. Leaked, because closing it here would drop the parent's locks.
+    static_cast<void>(impl_.release());
+    return;
+  }
+  try {
+    impl_->close();
+  } catch (const std::exception& error) {
+    // A destructor cannot report it otherwise. What was acknowledged is committed; held marks are
+    // what Options::mark_buffer puts at stake, and their images are worked on again.
+    impl_->gate.close();
+    internal::log(LogLevel::kError, "~ProgressTracker: " + impl_->path + ": lost " +
+                                        std::to_string(impl_->buffer.size()) +
+                                        " buffered marks: " + error.what());
+    impl_->let_go();
+  }
+}
+
+void ProgressTracker::close() {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.close");
+  impl_->close();
+}
+
+void ProgressTracker::sync() {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.sync");
+  Impl::Call call(*impl_, "sync");
+  call.will_write();
+  call.read([&](Connection& db) { sqlite::sync_to_disk(db, impl_->path); });
+}
+
+// ---- Jobs --------------------------------------------------------------------------------------
+
+JobId ProgressTracker::create_job(std::string_view name,
+                                  std::span<const std::filesystem::path> image_paths,
+                                  std::span<const std::string> splits) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.create_job");
+  Impl::Call call(*impl_, "create_job");
+  check_job_name("create_job", name);
+  check_images("create_job", image_paths, splits);
+  call.will_write();
+  const auto result = impl_->loader.create_job(name, image_paths, splits);
+  if (result.differing > 0) {
+    call.warn("create_job: " + store::describe(result.job) + " keeps the split of " +
+              std::to_string(result.differing) + " images that were given with another one");
+  }
+  return result.job;
+}
+
+std::int64_t ProgressTracker::add_images(JobId job,
+                                         std::span<const std::filesystem::path> image_paths,
+                                         std::span<const std::string> splits) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.add_images");
+  Impl::Call call(*impl_, "add_images");
+  check_images("add_images", image_paths, splits);
+  call.will_write();
+  const auto result = impl_->loader.add_images(job, image_paths, splits);
+  if (result.differing > 0) {
+    call.warn("add_images: " + store::describe(result.job) + " keeps the split of " +
+              std::to_string(result.differing) + " images that were given with another one");
+  }
+  return result.added;
+}
+
+JobId ProgressTracker::chain_job(std::string_view name, JobId upstream) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.chain_job");
+  Impl::Call call(*impl_, "chain_job");
+  check_job_name("chain_job", name);
+  call.will_write();
+  return impl_->loader.chain_job(name, upstream);
+}
+
+std::optional<JobId> ProgressTracker::get_job_id(std::string_view name) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_job_id");
+  Impl::Call call(*impl_, "get_job_id");
+  call.will_read();
+  return call.read([&](Connection& db) { return store::find_job_id(db, name); });
+}
+
+std::vector<Job> ProgressTracker::list_jobs() {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.list_jobs");
+  Impl::Call call(*impl_, "list_jobs");
+  call.will_read();
+  return call.read([&](Connection& db) { return store::list_jobs(db); });
+}
+
+void ProgressTracker::remove_job(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.remove_job");
+  Impl::Call call(*impl_, "remove_job");
+  call.will_write();
+  impl_->loader.remove_job(job);
+}
+
+// ---- Work --------------------------------------------------------------------------------------
+
+std::vector<Image> ProgressTracker::get_pending_images(JobId job, std::size_t limit) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_pending_images");
+  Impl::Call call(*impl_, "get_pending_images");
+  call.will_read();
+  auto images = call.read([&](Connection& db) {
+    const auto row = store::find_job(db, job);
+    return row.has_value() ? store::pending_images(db, *row, as_limit(limit))
+                           : std::vector<Image>{};
+  });
+  if (impl_->buffer.enabled()) {
+    const std::lock_guard lock(impl_->buffer_mutex);
+    impl_->buffer.handed_out(images);
+  }
+  return images;
+}
+
+void ProgressTracker::mark_processing(std::span<const ImageId> image_ids) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.mark_processing");
+  Impl::Call call(*impl_, "mark_processing");
+  call.will_write();
+  if (image_ids.empty()) {
+    return;
+  }
+  std::vector<ImageId> ids(image_ids.begin(), image_ids.end());
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  const WorkerId worker = impl_->worker.ensure();
+  call.write([&](Connection& db) {
+    store::StateChanges changes(db, impl_->clock.wall_ms());
+    std::optional<ImageId> not_pending;
+    for (const ImageId id : ids) {
+      const auto result = changes.start(id, worker);
+      if (result == store::StateChanges::Result::kUnknown) {
+        throw_not_found(call.operation(), id);
+      }
+      if (result == store::StateChanges::Result::kStale && !not_pending.has_value()) {
+        not_pending = id;
+      }
+    }
+    if (not_pending.has_value()) {
+      throw Error(ErrorCode::kInvalidTransition,
+                  "mark_processing: " + store::describe(*not_pending) + " is not pending");
+    }
+    changes.finish();
+  });
+}
+
+std::vector<Image> ProgressTracker::claim_images(JobId job, std::size_t limit) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.claim_images");
+  Impl::Call call(*impl_, "claim_images");
+  call.will_write();
+  if (limit == 0 || impl_->worker.self() == WorkerId{0}) {
+    call.read([&](Connection& db) { store::require_job(db, call.operation(), job); });
+    if (limit == 0) {
+      return {};
+    }
+  }
+  const WorkerId worker = impl_->worker.ensure();
+  auto images = call.write([&](Connection& db) {
+    const std::int64_t now = impl_->clock.wall_ms();
+    const auto row = store::require_job(db, call.operation(), job);
+    auto claimed = store::claim(db, row, worker, as_limit(limit), now);
+    if (claimed.empty() &&
+        store::take_back(db, row, worker, /*own=*/false, impl_->options.max_deaths, kResetPiece,
+                         impl_->is_alive(), now)
+                .total() > 0) {
+      claimed = store::claim(db, row, worker, as_limit(limit), now);
+    }
+    return claimed;
+  });
+  if (impl_->buffer.enabled()) {
+    const std::lock_guard lock(impl_->buffer_mutex);
+    impl_->buffer.handed_out(images);
+  }
+  return images;
+}
+
+void ProgressTracker::mark_completed(ImageId image_id) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.mark_completed");
+  Impl::Call call(*impl_, "mark_completed");
+  impl_->mark(call, image_id, std::nullopt);
+}
+
+void ProgressTracker::mark_error(ImageId image_id, std::string_view error_msg) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.mark_error");
+  Impl::Call call(*impl_, "mark_error");
+  impl_->mark(call, image_id, clean_message(error_msg));
+}
+
+std::size_t ProgressTracker::mark_outcomes(std::span<const Outcome> outcomes) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.mark_outcomes");
+  Impl::Call call(*impl_, "mark_outcomes");
+  call.will_write();
+  if (outcomes.empty()) {
+    return 0;
+  }
+  // Copied only where a message has to be cleaned.
+  std::vector<Outcome> cleaned;
+  const auto is_clean = [](const Outcome& each) {
+    return !each.error.has_value() || clean_message(*each.error) == *each.error;
+  };
+  if (!std::all_of(outcomes.begin(), outcomes.end(), is_clean)) {
+    cleaned.assign(outcomes.begin(), outcomes.end());
+    for (Outcome& outcome : cleaned) {
+      if (outcome.error.has_value()) {
+        outcome.error = clean_message(*outcome.error);
+      }
+    }
+    outcomes = cleaned;
+  }
+  return call.write([&](Connection& db) {
+    store::StateChanges changes(db, impl_->clock.wall_ms());
+    const auto marked = changes.mark_all(outcomes);
+    if (!marked.unknown.empty()) {
+      throw_not_found(call.operation(), marked.unknown.front());
+    }
+    changes.finish();
+    return marked.applied;
+  });
+}
+
+std::size_t ProgressTracker::release_images(std::span<const Image> images) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.release_images");
+  Impl::Call call(*impl_, "release_images");
+  call.will_write();
+  if (images.empty()) {
+    return 0;
+  }
+  return call.write([&](Connection& db) {
+    store::StateChanges changes(db, impl_->clock.wall_ms());
+    std::size_t released = 0;
+    for (const Image& image : images) {
+      const auto result = changes.release(image.id, image.attempt);
+      if (result == store::StateChanges::Result::kUnknown) {
+        throw_not_found(call.operation(), image.id);
+      }
+      released += result == store::StateChanges::Result::kApplied ? 1 : 0;
+    }
+    changes.finish();
+    return released;
+  });
+}
+
+// ---- Resume ------------------------------------------------------------------------------------
+
+std::size_t ProgressTracker::reset_stuck_images(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.reset_stuck_images");
+  Impl::Call call(*impl_, "reset_stuck_images");
+  call.will_write();
+  std::size_t reset = 0;
+  store::TakenBack taken;
+  do {
+    taken = call.write([&](Connection& db) {
+      const std::int64_t now = impl_->clock.wall_ms();
+      const auto row = store::require_job(db, call.operation(), job);
+      const auto piece =
+          store::take_back(db, row, impl_->worker.self(), /*own=*/true, impl_->options.max_deaths,
+                           kResetPiece, impl_->is_alive(), now);
+      if (piece.to_error > 0) {
+        store::checkpoint(db, job, now);
+      }
+      return piece;
+    });
+    reset += taken.to_pending;
+  } while (taken.total() >= static_cast<std::size_t>(kResetPiece));
+  return reset;
+}
+
+std::size_t ProgressTracker::reset_error_images(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.reset_error_images");
+  Impl::Call call(*impl_, "reset_error_images");
+  call.will_write();
+  std::size_t reset = 0;
+  std::size_t piece = 0;
+  do {
+    piece = call.write([&](Connection& db) {
+      const std::int64_t now = impl_->clock.wall_ms();
+      const auto row = store::require_job(db, call.operation(), job);
+      const std::size_t count = store::reset_errors(db, row, kResetPiece, now);
+      if (count > 0) {
+        store::checkpoint(db, job, now);
+      }
+      return count;
+    });
+    reset += piece;
+  } while (piece >= static_cast<std::size_t>(kResetPiece));
+  return reset;
+}
+
+std::size_t ProgressTracker::retry_images(std::span<const ImageId> image_ids) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.retry_images");
+  Impl::Call call(*impl_, "retry_images");
+  call.will_write();
+  if (image_ids.empty()) {
+    return 0;
+  }
+  return call.write([&](Connection& db) {
+    const std::int64_t now = impl_->clock.wall_ms();
+    store::StateChanges changes(db, now);
+    std::set<JobId> changed_jobs;
+    std::size_t retried = 0;
+    for (const ImageId id : image_ids) {
+      const auto result = changes.retry(id);
+      if (result == store::StateChanges::Result::kUnknown) {
+        throw_not_found(call.operation(), id);
+      }
+      if (result == store::StateChanges::Result::kApplied) {
+        changed_jobs.insert(store::job_of(id));
+        ++retried;
+      }
+    }
+    changes.finish();
+    for (const JobId job : changed_jobs) {
+      store::checkpoint(db, job, now);
+    }
+    return retried;
+  });
+}
+
+// ---- Progress ----------------------------------------------------------------------------------
+
+void ProgressTracker::checkpoint(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.checkpoint");
+  Impl::Call call(*impl_, "checkpoint");
+  call.will_write();
+  call.write([&](Connection& db) {
+    store::require_job(db, call.operation(), job);
+    store::checkpoint(db, job, impl_->clock.wall_ms());
+  });
+}
+
+std::optional<Progress> ProgressTracker::get_progress(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_progress");
+  Impl::Call call(*impl_, "get_progress");
+  call.will_read();
+  return call.read([&](Connection& db) -> std::optional<Progress> {
+    if (!store::find_job(db, job).has_value()) {
+      return std::nullopt;
+    }
+    return store::checkpointed_progress(db, job);
+  });
+}
+
+std::optional<StatusCounts> ProgressTracker::get_status_counts(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_status_counts");
+  Impl::Call call(*impl_, "get_status_counts");
+  call.will_read();
+  return call.read([&](Connection& db) -> std::optional<StatusCounts> {
+    if (!store::find_job(db, job).has_value()) {
+      return std::nullopt;
+    }
+    return store::status_counts(db, job);
+  });
+}
+
+std::map<std::string, StatusCounts> ProgressTracker::get_progress_by_split(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_progress_by_split");
+  Impl::Call call(*impl_, "get_progress_by_split");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    return store::find_job(db, job).has_value() ? store::counts_by_split(db, job)
+                                                : std::map<std::string, StatusCounts>{};
+  });
+}
+
+std::optional<ImageId> ProgressTracker::get_image_id(JobId job,
+                                                     const std::filesystem::path& path) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_image_id");
+  Impl::Call call(*impl_, "get_image_id");
+  call.will_read();
+  return call.read([&](Connection& db) -> std::optional<ImageId> {
+    const auto row = store::find_job(db, job);
+    return row.has_value() ? store::find_image(db, *row, path.native()) : std::nullopt;
+  });
+}
+
+std::optional<ImageRecord> ProgressTracker::get_image(ImageId image_id) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_image");
+  Impl::Call call(*impl_, "get_image");
+  call.will_read();
+  return call.read([&](Connection& db) { return store::image_record(db, image_id); });
+}
+
+std::vector<ImageRecord> ProgressTracker::get_images(JobId job, std::optional<Status> status,
+                                                     std::size_t limit,
+                                                     std::optional<ImageId> after) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_images");
+  Impl::Call call(*impl_, "get_images");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    const auto row = store::find_job(db, job);
+    return row.has_value() ? store::image_records(db, *row, status, as_limit(limit), after)
+                           : std::vector<ImageRecord>{};
+  });
+}
+
+std::vector<ErrorGroup> ProgressTracker::get_error_summary(JobId job, std::size_t limit) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_error_summary");
+  Impl::Call call(*impl_, "get_error_summary");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    const auto row = store::find_job(db, job);
+    return row.has_value() ? store::error_summary(db, *row, as_limit(limit))
+                           : std::vector<ErrorGroup>{};
+  });
+}
+
+std::vector<Worker> ProgressTracker::list_workers() {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.list_workers");
+  Impl::Call call(*impl_, "list_workers");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    return store::list_workers(db, impl_->worker.self(), impl_->is_alive());
+  });
+}
+
+// ---- Upload batches ----------------------------------------------------------------------------
+
+BatchId ProgressTracker::create_batch(JobId job, int batch_num, std::int64_t image_count) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.create_batch");
+  Impl::Call call(*impl_, "create_batch");
+  if (image_count < 0) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "create_batch: batch number " + std::to_string(batch_num) +
+                    ": image_count is negative: " + std::to_string(image_count));
+  }
+  call.will_write();
+  return call.write([&](Connection& db) {
+    store::require_job(db, call.operation(), job);
+    return store::create_batch(db, job, batch_num, image_count, impl_->clock.wall_ms());
+  });
+}
+
+BatchId ProgressTracker::create_batch_of(JobId job, int batch_num,
+                                         std::span<const ImageId> image_ids) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.create_batch_of");
+  Impl::Call call(*impl_, "create_batch_of");
+  if (image_ids.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, "create_batch_of: batch number " +
+                                                 std::to_string(batch_num) + ": has no images");
+  }
+  call.will_write();
+  return call.write([&](Connection& db) {
+    const auto row = store::require_job(db, call.operation(), job);
+    return store::create_batch_of(db, row, batch_num, image_ids, impl_->clock.wall_ms());
+  });
+}
+
+std::vector<Image> ProgressTracker::get_unbatched_images(JobId job, std::size_t limit) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_unbatched_images");
+  Impl::Call call(*impl_, "get_unbatched_images");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    const auto row = store::find_job(db, job);
+    return row.has_value() ? store::unbatched_images(db, *row, as_limit(limit))
+                           : std::vector<Image>{};
+  });
+}
+
+void ProgressTracker::mark_batch_uploaded(BatchId batch_id) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.mark_batch_uploaded");
+  Impl::Call call(*impl_, "mark_batch_uploaded");
+  call.will_write();
+  call.write([&](Connection& db) {
+    store::mark_batch_uploaded(db, batch_id, impl_->clock.wall_ms());
+  });
+}
+
+void ProgressTracker::mark_batch_error(BatchId batch_id, std::string_view error_msg) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.mark_batch_error");
+  Impl::Call call(*impl_, "mark_batch_error");
+  const std::string message = clean_message(error_msg);
+  call.will_write();
+  call.write([&](Connection& db) { store::mark_batch_error(db, batch_id, message); });
+}
+
+std::vector<Batch> ProgressTracker::get_pending_batches(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_pending_batches");
+  Impl::Call call(*impl_, "get_pending_batches");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    return store::find_job(db, job).has_value() ? store::list_batches(db, job, false)
+                                                : std::vector<Batch>{};
+  });
+}
+
+std::vector<Batch> ProgressTracker::get_uploaded_batches(JobId job) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_uploaded_batches");
+  Impl::Call call(*impl_, "get_uploaded_batches");
+  call.will_read();
+  return call.read([&](Connection& db) {
+    return store::find_job(db, job).has_value() ? store::list_batches(db, job, true)
+                                                : std::vector<Batch>{};
+  });
+}
+
+std::vector<Image> ProgressTracker::get_batch_images(BatchId batch_id) {
+  PROGRESS_TRACKER_TRACE("ProgressTracker.get_batch_images");
+  Impl::Call call(*impl_, "get_batch_images");
+  call.will_read();
+  return call.read([&](Connection& db) { return store::batch_images(db, batch_id); });
+}
+
+// ---- For our own tests -------------------------------------------------------------------------
+
+namespace internal {
+
+struct TestAccess {
+  static std::unique_ptr<ProgressTracker> open(const std::filesystem::path& path,
+                                               const Options& options, Clock& clock) {
+    return std::unique_ptr<ProgressTracker>(new ProgressTracker(
+        std::make_unique<ProgressTracker::Impl>(path, options, clock)));
+  }
+  static void die(ProgressTracker& tracker) {
+    tracker.impl_->gate.close();
+    tracker.impl_->let_go();
+  }
+};
+
+std::unique_ptr<ProgressTracker> open_with_clock(const std::filesystem::path& path,
+                                                 const Options& options, Clock& clock) {
+  return TestAccess::open(path, options, clock);
+}
+
+void simulate_death(ProgressTracker& tracker) { TestAccess::die(tracker); }
+
+}  // namespace internal
+
+}  // namespace progress_tracker

@@ -1,0 +1,50 @@
+#include "sqlite/checkpoint_guard.h"
+
+namespace progress_tracker::sqlite {
+
+std::string CheckpointGuard::after_commit(Connection& writer) {
+  const int frames = writer.wal_frames();
+  if (frames < last_frames_) {
+    next_try_ = kTryPages;  // the log began anew
+  }
+  last_frames_ = frames;
+  if (frames < next_try_) {
+    return {};
+  }
+  // While a reader keeps the log from beginning anew, one try for so many new pages is enough.
+  next_try_ = frames + kTryPages;
+  try {
+    checkpoint(writer, frames >= kWaitPages);
+  } catch (const Failure& failure) {
+    if (failure.primary() != SQLITE_BUSY) {
+      return std::string("checkpoint of the write-ahead log: ") + failure.what();
+    }
+    // Somebody else is writing. Try again at the next commit.
+    next_try_ = frames + 1;
+  }
+  return {};
+}
+
+void CheckpointGuard::checkpoint(Connection& writer, bool wait) {
+  WaitBudget budget(clock_, wait ? kLongestWait : std::chrono::milliseconds::zero());
+  WaitBudget* const outer = writer.budget();
+  struct LetGo {
+    Connection& writer;
+    WaitBudget* outer;
+    ~LetGo() {
+      if (writer.in_transaction()) {
+        sqlite3_exec(writer.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+      }
+      writer.set_budget(outer);
+    }
+  } const let_go{writer, outer};
+  writer.set_budget(&budget);
+  Query(writer, "BEGIN IMMEDIATE").run();
+  const int code = sqlite3_wal_checkpoint_v2(checkpointer_.handle(), "main",
+                                             SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    checkpointer_.fail(code, "checkpoint");
+  }
+}
+
+}  // namespace progress_tracker::sqlite

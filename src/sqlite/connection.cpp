@@ -1,0 +1,161 @@
+#include "sqlite/connection.h"
+
+#include <new>
+
+#include "progress_tracker/rules.h"
+
+namespace progress_tracker::sqlite {
+namespace {
+
+int open_flags(OpenMode mode) {
+  // No mutex: a connection is used by one thread at a time. No URI: a path is a path.
+  constexpr int kAlways = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  switch (mode) {
+    case OpenMode::kReadOnly:
+      return kAlways | SQLITE_OPEN_READONLY;
+    case OpenMode::kReadWrite:
+      return kAlways | SQLITE_OPEN_READWRITE;
+    case OpenMode::kCreate:
+      break;
+  }
+  return kAlways | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+}
+
+}  // namespace
+
+Connection::Connection(const std::string& path, OpenMode mode) {
+  const int code = sqlite3_open_v2(path.c_str(), &db_, open_flags(mode), nullptr);
+  if (code != SQLITE_OK) {
+    const std::string message = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
+    sqlite3_close_v2(db_);
+    if (code == SQLITE_NOMEM) {
+      throw std::bad_alloc();
+    }
+    throw Failure(code, message);
+  }
+  sqlite3_busy_handler(db_, &Connection::on_busy, this);
+}
+
+Connection::~Connection() {
+  statements_.clear();
+  sqlite3_close_v2(db_);
+}
+
+void Connection::leak() noexcept {
+  for (auto& [sql, statement] : statements_) {
+    static_cast<void>(statement.release());
+  }
+  db_ = nullptr;
+}
+
+void Connection::configure(const Options& options) {
+  // Nobody's schema can make us run code, and ours has none to run.
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+  // Checkpoints only under the guard (checkpoint_guard.h).
+  sqlite3_wal_autocheckpoint(db_, 0);
+  sqlite3_wal_hook(db_, &Connection::on_commit_to_wal, this);
+  // A mapped file widens the window of SQLite's WAL-reset bug, and turns I/O errors into signals.
+  execute("PRAGMA mmap_size = 0");
+  execute("PRAGMA foreign_keys = ON");
+  execute("PRAGMA temp_store = MEMORY");
+  execute("PRAGMA cell_size_check = ON");
+  execute(("PRAGMA cache_size = -" + std::to_string(options.cache_size_kib)).c_str());
+  execute(options.synchronous == Options::Synchronous::kFull ? "PRAGMA synchronous = FULL"
+                                                             : "PRAGMA synchronous = NORMAL");
+}
+
+void Connection::execute(const char* sql) {
+  const int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    fail(code, sql);
+  }
+}
+
+sqlite3_stmt* Connection::prepared(const char* sql) {
+  auto& slot = statements_[sql];
+  if (slot == nullptr) {
+    sqlite3_stmt* statement = nullptr;
+    const int code =
+        sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (code != SQLITE_OK) {
+      fail(code, sql);
+    }
+    slot.reset(statement);
+  }
+  return slot.get();
+}
+
+void Connection::fail(int code, const char* sql) const {
+  if (code == SQLITE_NOMEM) {
+    throw std::bad_alloc();
+  }
+  throw Failure(code, std::string(sqlite3_errmsg(db_)) + " [" + sql + "]");
+}
+
+bool Connection::has_moved() const {
+  int moved = 0;
+  const int code = sqlite3_file_control(db_, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  return code == SQLITE_OK && moved != 0;
+}
+
+int Connection::on_busy(void* self, int tries) {
+  WaitBudget* budget = static_cast<Connection*>(self)->budget_;
+  return budget != nullptr && budget->sleep(busy_pause(tries)) ? 1 : 0;
+}
+
+int Connection::on_commit_to_wal(void* self, sqlite3* /*db*/, const char* /*schema*/, int frames) {
+  static_cast<Connection*>(self)->wal_frames_ = frames;
+  return SQLITE_OK;
+}
+
+void Query::bind(int index, std::string_view text) {
+  // An empty view may have no address, which SQLite would take for NULL.
+  const char* data = text.empty() ? "" : text.data();
+  check(sqlite3_bind_text64(statement_, index, data, text.size(), SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void Query::bind(int index, Bytes bytes) {
+  if (is_valid_utf8(bytes.value)) {
+    bind(index, bytes.value);
+  } else {
+    check(sqlite3_bind_blob64(statement_, index, bytes.value.data(), bytes.value.size(),
+                              SQLITE_STATIC));
+  }
+}
+
+bool Query::next() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) {
+    return true;
+  }
+  if (code != SQLITE_DONE) {
+    connection_.fail(code, sql_);
+  }
+  return false;
+}
+
+void Query::run() {
+  while (next()) {
+  }
+}
+
+void Query::run_again() {
+  run();
+  sqlite3_reset(statement_);
+}
+
+std::string_view Query::bytes(int column) const {
+  const void* data = sqlite3_column_blob(statement_, column);
+  const int size = sqlite3_column_bytes(statement_, column);
+  if (data == nullptr) {
+    if (sqlite3_errcode(sqlite3_db_handle(statement_)) == SQLITE_NOMEM) {
+      throw std::bad_alloc();
+    }
+    return {};
+  }
+  return {static_cast<const char*>(data), static_cast<std::size_t>(size)};
+}
+
+}  // namespace progress_tracker::sqlite

@@ -1,0 +1,35 @@
+// What a database file is, found out without changing one byte of it.
+#ifndef PROGRESS_TRACKER_SRC_SQLITE_FILE_IDENTITY_H_
+#define PROGRESS_TRACKER_SRC_SQLITE_FILE_IDENTITY_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace progress_tracker::sqlite {
+
+// `path` made absolute, with its symbolic links followed: the one name under which the file and
+// its side files are used. The file need not exist. Throws Error kInvalidArgument for an empty
+// path and for ":memory:", kIo if the system refuses.
+std::string canonical_path(const std::filesystem::path& path);
+
+// Refuses a place where SQLite's locks or shared memory would not be shared by all who use the
+// file. For a file: not a regular one (kNotADatabase), several hard links, a mount point of its own;
+// for both, a network file system (kUnsupportedFilesystem). Returns a warning, or "".
+std::string check_place(const std::string& path);
+
+// What the first 100 bytes of an SQLite file say.
+struct Header {
+  std::uint32_t application_id{0};
+  std::uint32_t user_version{0};
+};
+
+// Reads the header through SQLite, because opening and closing the file ourselves would drop the
+// locks that SQLite holds in this process. nullopt: the file is empty. Throws Error kNotADatabase,
+// kIo.
+std::optional<Header> read_header(const std::string& path);
+
+}  // namespace progress_tracker::sqlite
+
+#endif  // PROGRESS_TRACKER_SRC_SQLITE_FILE_IDENTITY_H_

@@ -1,0 +1,184 @@
+#include "sqlite/transaction.h"
+
+#include <chrono>
+
+#include "log_internal.h"
+
+namespace progress_tracker::sqlite {
+namespace {
+
+ErrorCode code_of(const Failure& failure) {
+  if (failure.code() == SQLITE_READONLY_DBMOVED) {
+    return ErrorCode::kDatabaseMoved;
+  }
+  switch (failure.primary()) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
+      return ErrorCode::kBusy;
+    case SQLITE_READONLY:
+      return ErrorCode::kReadOnly;
+    case SQLITE_FULL:
+      return ErrorCode::kFull;
+    case SQLITE_NOTADB:
+      return ErrorCode::kNotADatabase;
+    case SQLITE_CORRUPT:
+    case SQLITE_CONSTRAINT:  // our statements break no rule on a sound file
+    case SQLITE_ERROR:       // nor do they name a table that a sound file lacks
+    case SQLITE_MISMATCH:
+    case SQLITE_SCHEMA:
+      return ErrorCode::kCorrupt;
+    default:
+      return ErrorCode::kIo;
+  }
+}
+
+bool worth_running_again(const Failure& failure) {
+  return failure.code() == SQLITE_BUSY_SNAPSHOT || failure.code() == SQLITE_BUSY_RECOVERY ||
+         failure.primary() == SQLITE_PROTOCOL;
+}
+
+std::string describe(std::string_view operation, const std::string& path, std::string_view cause) {
+  std::string message(operation);
+  message += ": ";
+  message += path;
+  message += ": ";
+  message += cause;
+  return message;
+}
+
+Error busy(std::string_view operation, const std::string& path, const Options& options, int code,
+           std::string_view cause) {
+  std::string waited(cause);
+  waited += " (waited " + std::to_string(options.busy_timeout.count()) + " ms)";
+  return {ErrorCode::kBusy, describe(operation, path, waited), code};
+}
+
+// Lends the budget to a connection, and sees to it that no transaction outlives the scope.
+class Scope {
+ public:
+  Scope(Connection& connection, WaitBudget& budget) : connection_(connection) {
+    connection_.set_budget(&budget);
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+  ~Scope() {
+    // Some errors end the transaction and some do not; only SQLite knows. A rollback that fails
+    // leaves nothing either: what was not committed is not there.
+    if (connection_.in_transaction()) {
+      sqlite3_exec(connection_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+    connection_.set_budget(nullptr);
+  }
+
+ private:
+  Connection& connection_;
+};
+
+}  // namespace
+
+Error to_error(std::string_view operation, const std::string& path, const Failure& failure) {
+  return {code_of(failure), describe(operation, path, failure.what()), failure.code()};
+}
+
+void retry(std::string_view operation, const std::string& path, const Options& options,
+           WaitBudget& budget, const std::function<void()>& attempt) {
+  std::chrono::nanoseconds delay = options.retry_delay;
+  for (int tries = 0;; ++tries) {
+    try {
+      return attempt();
+    } catch (const Failure& failure) {
+      if (!worth_running_again(failure)) {
+        if (code_of(failure) == ErrorCode::kBusy) {
+          throw busy(operation, path, options, failure.code(), failure.what());
+        }
+        throw to_error(operation, path, failure);
+      }
+      if (!budget.sleep(delay)) {
+        throw busy(operation, path, options, failure.code(), failure.what());
+      }
+    }
+    if (tries < options.max_retries && delay < std::chrono::hours(1)) {
+      delay *= 2;
+    }
+  }
+}
+
+void Transactions::run_write(std::string_view operation, const Step& step) {
+  Connection& connection = [&]() -> Connection& {
+    try {
+      return connections_.mine();
+    } catch (const Failure& failure) {
+      throw to_error(operation, path_, failure);
+    }
+  }();
+  WaitBudget budget(clock_, options_.busy_timeout);
+  std::string notice;
+  retry(operation, path_, options_, budget, [&] {
+    const WriterQueue::Place place(writers_, budget);
+    if (!place.held()) {
+      throw busy(operation, path_, options_, SQLITE_BUSY, "other threads are writing");
+    }
+    if (poisoned()) {
+      throw Error(ErrorCode::kOutcomeUnknown,
+                  describe(operation, path_, "an earlier commit has an unknown outcome: reopen"));
+    }
+    const Scope scope(connection, budget);
+    Query(connection, "BEGIN IMMEDIATE").run();
+    step(connection);
+    // In WAL mode SQLite writes on into a file that nobody else can find any more.
+    if (connection.has_moved()) {
+      throw Error(ErrorCode::kDatabaseMoved,
+                  describe(operation, path_, "the file was deleted, renamed or replaced"));
+    }
+    commit(operation, connection, budget);
+    notice = guard_.after_commit(connection);
+  });
+  if (!notice.empty()) {
+    internal::log(LogLevel::kWarn, describe(operation, path_, notice));
+  }
+}
+
+void Transactions::commit(std::string_view operation, Connection& connection,
+                          WaitBudget& budget) {
+  for (int tries = 0;; ++tries) {
+    try {
+      return Query(connection, "COMMIT").run();
+    } catch (const Failure& failure) {
+      if (failure.primary() == SQLITE_IOERR) {
+        poisoned_.store(true, std::memory_order_relaxed);
+        throw Error(ErrorCode::kOutcomeUnknown,
+                    describe(operation, path_,
+                             std::string("I/O error while committing: ") + failure.what()),
+                    failure.code());
+      }
+      const bool only_busy = failure.primary() == SQLITE_BUSY && connection.in_transaction();
+      if (!only_busy || !budget.sleep(busy_pause(tries))) {
+        throw;
+      }
+    }
+  }
+}
+
+void Transactions::run_read(std::string_view operation, const Step& step) {
+  Connection& connection = [&]() -> Connection& {
+    try {
+      return connections_.mine();
+    } catch (const Failure& failure) {
+      throw to_error(operation, path_, failure);
+    }
+  }();
+  WaitBudget budget(clock_, options_.busy_timeout);
+  retry(operation, path_, options_, budget, [&] {
+    if (poisoned()) {
+      throw Error(ErrorCode::kOutcomeUnknown,
+                  describe(operation, path_, "an earlier commit has an unknown outcome: reopen"));
+    }
+    const Scope scope(connection, budget);
+    Query(connection, "BEGIN").run();
+    step(connection);
+    Query(connection, "COMMIT").run();
+  });
+}
+
+}  // namespace progress_tracker::sqlite

@@ -1,0 +1,97 @@
+// Runs a piece of work as one transaction: begins it, waits for others, runs it again where that
+// helps, commits it, and turns what SQLite says into the library's Error.
+//
+// What is repeated and what is not, in one place:
+//
+//   busy while beginning or inside a statement    SQLite has waited through our busy handler, as
+//                                                 long as Options::busy_timeout: kBusy
+//   a lost snapshot (BUSY_SNAPSHOT), recovery     rolled back, and all of the work run again after
+//   after a crash (BUSY_RECOVERY), the WAL start  Options::retry_delay, doubling max_retries times,
+//   race (PROTOCOL)                               until busy_timeout is used up: kBusy
+//   busy at COMMIT, transaction still open        only the COMMIT again, until then: kBusy
+//   I/O error at COMMIT                           nobody knows what became of it: kOutcomeUnknown,
+//                                                 and no further transaction is begun
+//   anything else                                 rolled back, thrown, never repeated
+#ifndef PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
+#define PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "progress_tracker/error.h"
+#include "progress_tracker/options.h"
+#include "sqlite/checkpoint_guard.h"
+#include "sqlite/connection.h"
+#include "sqlite/thread_connections.h"
+#include "writer_queue.h"
+
+namespace progress_tracker::sqlite {
+
+// The Error that a failure of SQLite stands for, naming the operation and the file.
+Error to_error(std::string_view operation, const std::string& path, const Failure& failure);
+
+// Calls `attempt` until it succeeds, under the rules above; for work that is not a plain
+// transaction, such as opening a file. `attempt` has to leave nothing behind when it throws.
+void retry(std::string_view operation, const std::string& path, const Options& options,
+           WaitBudget& budget, const std::function<void()>& attempt);
+
+class Transactions {
+ public:
+  // All of these must outlive the object.
+  Transactions(const std::string& path, const Options& options, Clock& clock,
+               ThreadConnections& connections, CheckpointGuard& guard)
+      : path_(path), options_(options), clock_(clock), connections_(connections), guard_(guard) {}
+
+  // Runs `work(connection)` in a write transaction (BEGIN IMMEDIATE) and returns its result. The
+  // work may be run several times; what it throws rolls the transaction back and goes to the
+  // caller.
+  template <typename Work>
+  auto write(std::string_view operation, const Work& work) {
+    return collect(work, [&](const Step& step) { run_write(operation, step); });
+  }
+
+  // The same for work that only reads: it sees one state of the database and waits for no writer.
+  template <typename Work>
+  auto read(std::string_view operation, const Work& work) {
+    return collect(work, [&](const Step& step) { run_read(operation, step); });
+  }
+
+  // Whether a commit had an unknown outcome.
+  bool poisoned() const { return poisoned_.load(std::memory_order_relaxed); }
+
+ private:
+  using Step = std::function<void(Connection&)>;
+
+  template <typename Work, typename Run>
+  static auto collect(const Work& work, const Run& run) {
+    using Result = std::invoke_result_t<const Work&, Connection&>;
+    if constexpr (std::is_void_v<Result>) {
+      run([&](Connection& connection) { work(connection); });
+    } else {
+      std::optional<Result> result;
+      run([&](Connection& connection) { result.emplace(work(connection)); });
+      return std::move(*result);
+    }
+  }
+
+  void run_write(std::string_view operation, const Step& step);
+  void run_read(std::string_view operation, const Step& step);
+  void commit(std::string_view operation, Connection& connection, WaitBudget& budget);
+
+  const std::string& path_;
+  const Options& options_;
+  Clock& clock_;
+  ThreadConnections& connections_;
+  CheckpointGuard& guard_;
+  WriterQueue writers_;
+  std::atomic<bool> poisoned_{false};
+};
+
+}  // namespace progress_tracker::sqlite
+
+#endif  // PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_

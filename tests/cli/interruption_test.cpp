@@ -1,0 +1,132 @@
+#include "cli/interruption.h"
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <fstream>
+#include <mutex>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "temporary_directory.h"
+
+namespace progress_tracker::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+class InterruptionTest : public ::testing::Test {
+ protected:
+  // Starts a command that says when it runs, and begins work.
+  void work(const std::string& script, std::chrono::milliseconds grace) {
+    interruption_.emplace(err_, clock_, grace);
+    interruption_->begin_work(
+        children_, [this] { ++shown_; }, [](const std::string&) {});
+    const std::string runs = (directory_.path() / "runs").string();
+    command_ = std::thread([=, this] {
+      result_ = children_.run({"sh", "-c", "echo > " + runs + "; " + script});
+    });
+    while (std::filesystem::exists(runs) == false || std::filesystem::file_size(runs) == 0) {
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+  void send(int signal) { kill(getpid(), signal); }
+  void TearDown() override {
+    if (interruption_) interruption_->end_work();
+  }
+
+  TemporaryDirectory directory_;
+  std::ostringstream err_;
+  Watchdog watchdog_{1};
+  PausableClock clock_;
+  ChildProcesses children_{watchdog_, clock_, "/bin/sh"};
+  std::optional<Interruption> interruption_;
+  std::thread command_;
+  std::optional<ChildResult> result_;
+  std::atomic<int> shown_{0};
+};
+
+TEST_F(InterruptionTest, PassesTheFirstSignalOn) {
+  work("trap 'exit 5' INT; while :; do sleep 0.01; done", 1h);
+  send(SIGINT);
+  command_.join();
+  EXPECT_EQ(result_->exit_status, 5);
+  EXPECT_EQ(interruption_->signal(), SIGINT);
+  EXPECT_TRUE(interruption_->stop_token().stop_requested());
+}
+
+TEST_F(InterruptionTest, KillsAfterTheGracePeriod) {
+  work("trap '' TERM; while :; do sleep 0.01; done", 50ms);
+  send(SIGTERM);
+  command_.join();
+  EXPECT_EQ(result_->signal, SIGKILL);
+  EXPECT_EQ(interruption_->signal(), SIGTERM);
+}
+
+TEST_F(InterruptionTest, KillsAtTheSecondSignal) {
+  work("trap '' TERM INT; while :; do sleep 0.01; done", 1h);
+  send(SIGTERM);
+  while (interruption_->signal() == 0) std::this_thread::sleep_for(1ms);
+  send(SIGINT);
+  command_.join();
+  EXPECT_EQ(result_->signal, SIGKILL);
+  EXPECT_EQ(interruption_->signal(), SIGTERM);
+}
+
+TEST_F(InterruptionTest, DrainsOnHangUp) {
+  work("trap 'exit 5' HUP; while [ ! -e " + (directory_.path() / "go").string() +
+           " ]; do sleep 0.01; done",
+       50ms);
+  send(SIGHUP);
+  while (!interruption_->draining()) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(interruption_->stop_token().stop_requested());
+  directory_.make_file("go");
+  command_.join();
+  EXPECT_TRUE(result_->succeeded());
+  EXPECT_EQ(interruption_->signal(), 0);
+}
+
+TEST_F(InterruptionTest, ShowsProgressOnRequest) {
+  work(":", 1h);
+  command_.join();
+  send(SIGUSR1);
+  while (shown_ == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(shown_, 1);
+}
+
+// How a process ends that gets `signal` with an Interruption whose work has not begun.
+int end_of_preparing_process(int signal, bool ignored_before) {
+  const pid_t process = fork();
+  if (process == 0) {
+    if (ignored_before) std::signal(signal, SIG_IGN);
+    std::ostringstream err;
+    PausableClock clock;
+    const Interruption interruption(err, clock);
+    kill(getpid(), signal);
+    std::this_thread::sleep_for(ignored_before ? 100ms : 1h);
+    _exit(77);
+  }
+  int status = 0;
+  waitpid(process, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(PreparingTest, EndsAtOnceBeforeAnyImageIsStarted) {
+  EXPECT_EQ(end_of_preparing_process(SIGINT, false), 130);
+  EXPECT_EQ(end_of_preparing_process(SIGTERM, false), 143);
+  EXPECT_EQ(end_of_preparing_process(SIGHUP, false), 4);
+}
+
+TEST(PreparingTest, LeavesIgnoredSignalsIgnored) {
+  EXPECT_EQ(end_of_preparing_process(SIGHUP, true), 77);
+  EXPECT_EQ(end_of_preparing_process(SIGINT, true), 77);
+}
+
+}  // namespace
+}  // namespace progress_tracker::cli
