@@ -1,5 +1,6 @@
 #include "fork_generation.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -44,16 +45,22 @@ std::uint64_t fork_generation() noexcept {
   return fork_state().generation.load(std::memory_order_relaxed);
 }
 
-void close_at_fork(int fd) {
+int open_closed_at_fork(const char* path, int flags, unsigned mode) {
   ForkState& state = fork_state();
   const std::lock_guard lock(state.mutex);
-  state.descriptors.push_back(fd);
+  state.descriptors.reserve(state.descriptors.size() + 1);
+  const int fd = ::open(path, flags | O_CLOEXEC, mode);
+  if (fd >= 0) {
+    state.descriptors.push_back(fd);
+  }
+  return fd;
 }
 
-void forget_at_fork(int fd) noexcept {
+void close_here(int fd) noexcept {
   ForkState& state = fork_state();
   const std::lock_guard lock(state.mutex);
   std::erase(state.descriptors, fd);
+  ::close(fd);
 }
 
 }  // namespace progress_tracker

@@ -10,10 +10,11 @@ namespace progress_tracker {
 // to an ancestor and must not be touched. One relaxed load.
 std::uint64_t fork_generation() noexcept;
 
-// Has the child close `fd` right after every fork(), until forget_at_fork(). For descriptors whose
-// copy in a child would keep a dead parent's lock. Closes and does nothing else.
-void close_at_fork(int fd);
-void forget_at_fork(int fd) noexcept;
+// open(2), with O_CLOEXEC, of a descriptor that every child closes right after fork(), until
+// close_here() closes it here: for locks that a copy in a child would keep when the parent is dead.
+// No fork() can come between the opening and that promise.
+int open_closed_at_fork(const char* path, int flags, unsigned mode);
+void close_here(int fd) noexcept;
 
 }  // namespace progress_tracker
 

@@ -47,29 +47,68 @@ std::string to_hex(const std::array<unsigned char, kIdBytes>& bytes) {
 
 std::string worker_file_of(const std::string& database) { return database + "-workers"; }
 
-WorkerLocks::~WorkerLocks() { close(); }
-
-std::string WorkerLocks::open_or_create() {
-  const std::lock_guard lock(mutex_);
-  if (fd_ < 0 || !writable_ || !in_place_locked()) {
-    close_locked();
-    // Others need to read and lock it: the mode of the database, as far as umask lets it.
-    const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) {
-      refuse(path_, "open");
-    }
-    struct stat info {};
-    if (::fstat(fd, &info) != 0) {
-      ::close(fd);
-      refuse(path_, "examine");
-    }
-    close_at_fork(fd);
-    fd_ = fd;
-    file_ = {info.st_dev, info.st_ino};
-    writable_ = true;
+WorkerFile WorkerFile::open(const std::string& path) {
+  const int fd = open_closed_at_fork(path.c_str(), O_RDONLY, 0);
+  if (fd < 0 && errno == ENOENT) {
+    return {};
   }
+  return adopt(fd, path);
+}
+
+WorkerFile WorkerFile::open_or_make(const std::string& path, const std::string& database) {
+  int fd = open_closed_at_fork(path.c_str(), O_RDWR, 0);
+  if (fd >= 0 || errno != ENOENT) {
+    return adopt(fd, path);
+  }
+  struct stat owner {};
+  if (::stat(database.c_str(), &owner) != 0) {
+    refuse(database, "examine");
+  }
+  const mode_t mode = owner.st_mode & 0666U;
+  fd = open_closed_at_fork(path.c_str(), O_RDWR | O_CREAT | O_EXCL, mode);
+  WorkerFile file = adopt(fd, path);
+  // What umask took away; and root would lock the database's owner out.
+  static_cast<void>(::fchmod(fd, mode));
+  if (::geteuid() == 0) {
+    static_cast<void>(::fchown(fd, owner.st_uid, owner.st_gid));
+  }
+  return file;
+}
+
+WorkerFile WorkerFile::adopt(int fd, const std::string& path) {
+  if (fd < 0) {
+    refuse(path, "open");
+  }
+  WorkerFile file;
+  file.fd_ = fd;
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) {
+    refuse(path, "examine");
+  }
+  file.device_ = info.st_dev;
+  file.inode_ = info.st_ino;
+  return file;
+}
+
+WorkerFile::~WorkerFile() {
+  if (fd_ >= 0) {
+    close_here(fd_);
+  }
+}
+
+bool WorkerFile::is_at(const std::string& path) const {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && device_ == info.st_dev && inode_ == info.st_ino;
+}
+
+WorkerLocks::WorkerLocks(std::string database)
+    : database_(std::move(database)), path_(worker_file_of(database_)) {}
+
+std::string WorkerLocks::begin() {
+  const std::lock_guard lock(mutex_);
+  next_ = WorkerFile::open_or_make(path_, database_);
   std::array<unsigned char, kIdBytes> id{};
-  const ssize_t got = ::pread(fd_, id.data(), id.size(), 0);
+  const ssize_t got = ::pread(next_.fd(), id.data(), id.size(), 0);
   if (got < 0) {
     refuse(path_, "read");
   }
@@ -77,17 +116,17 @@ std::string WorkerLocks::open_or_create() {
     if (::getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
       refuse(path_, "make an id for");
     }
-    if (::pwrite(fd_, id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    if (::pwrite(next_.fd(), id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
       refuse(path_, "write");
     }
   }
   return to_hex(id);
 }
 
-bool WorkerLocks::lock(WorkerId worker) {
-  const std::lock_guard guard(mutex_);
+bool WorkerLocks::take(WorkerId worker) {
+  const std::lock_guard lock(mutex_);
   struct flock wanted = byte_of(worker, F_WRLCK);
-  if (::fcntl(fd_, F_OFD_SETLK, &wanted) == 0) {
+  if (::fcntl(next_.fd(), F_OFD_SETLK, &wanted) == 0) {
     return true;
   }
   if (errno == EAGAIN || errno == EACCES) {
@@ -96,72 +135,49 @@ bool WorkerLocks::lock(WorkerId worker) {
   refuse(path_, "lock");
 }
 
-void WorkerLocks::unlock(WorkerId worker) noexcept {
-  const std::lock_guard guard(mutex_);
-  struct flock wanted = byte_of(worker, F_UNLCK);
-  static_cast<void>(::fcntl(fd_, F_OFD_SETLK, &wanted));
+void WorkerLocks::commit() {
+  const std::lock_guard lock(mutex_);
+  mine_ = std::move(next_);
+  next_ = WorkerFile();
+  other_ = WorkerFile();
+}
+
+void WorkerLocks::abandon() noexcept {
+  const std::lock_guard lock(mutex_);
+  next_ = WorkerFile();
+}
+
+bool WorkerLocks::in_place() {
+  const std::lock_guard lock(mutex_);
+  return mine_.is_open() && mine_.is_at(path_);
 }
 
 bool WorkerLocks::is_alive(WorkerId worker) {
-  const std::lock_guard guard(mutex_);
-  // A tracker with a lock of its own keeps its descriptor: dropping it would drop the lock. Its
-  // next claim registers again where the file was replaced (in_place()).
-  if (fd_ < 0 || (!writable_ && !in_place_locked())) {
-    open_existing_locked();
-    if (fd_ < 0) {
-      return false;
+  const std::lock_guard lock(mutex_);
+  const WorkerFile* file = &mine_;
+  if (!mine_.is_open() || !mine_.is_at(path_)) {
+    if (!other_.is_open() || !other_.is_at(path_)) {
+      other_ = WorkerFile::open(path_);
     }
+    file = &other_;
+  }
+  if (!file->is_open()) {
+    return false;
   }
   // Tested for reading, which only a writer's lock refuses: whoever may read the file can hold a
   // read lock on it, and must not look alive.
   struct flock probe = byte_of(worker, F_RDLCK);
-  if (::fcntl(fd_, F_OFD_GETLK, &probe) != 0) {
+  if (::fcntl(file->fd(), F_OFD_GETLK, &probe) != 0) {
     refuse(path_, "test a lock of");
   }
   return probe.l_type != F_UNLCK;
 }
 
-bool WorkerLocks::in_place() {
-  const std::lock_guard guard(mutex_);
-  return fd_ >= 0 && in_place_locked();
-}
-
-void WorkerLocks::close() noexcept {
-  const std::lock_guard guard(mutex_);
-  close_locked();
-}
-
-void WorkerLocks::open_existing_locked() {
-  close_locked();
-  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    if (errno == ENOENT) {
-      return;
-    }
-    refuse(path_, "open");
-  }
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) {
-    ::close(fd);
-    refuse(path_, "examine");
-  }
-  close_at_fork(fd);
-  fd_ = fd;
-  file_ = {info.st_dev, info.st_ino};
-}
-
-bool WorkerLocks::in_place_locked() const {
-  struct stat info {};
-  return ::stat(path_.c_str(), &info) == 0 && file_ == FileId{info.st_dev, info.st_ino};
-}
-
-void WorkerLocks::close_locked() noexcept {
-  if (fd_ >= 0) {
-    forget_at_fork(fd_);
-    ::close(fd_);
-    fd_ = -1;
-    writable_ = false;
-  }
+void WorkerLocks::drop() noexcept {
+  const std::lock_guard lock(mutex_);
+  mine_ = WorkerFile();
+  next_ = WorkerFile();
+  other_ = WorkerFile();
 }
 
 }  // namespace progress_tracker

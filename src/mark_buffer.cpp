@@ -27,13 +27,17 @@ void MarkBuffer::handed_out(std::span<const Image> images) {
     return;
   }
   if (standings_.size() + images.size() > kMostRemembered) {
-    standings_.clear();
-    for (const Outcome& mark : marks_) {
-      standings_[mark.id] = mark.error.has_value() ? Status::kError : Status::kCompleted;
-    }
+    forget_handed_out();
   }
   for (const Image& image : images) {
     standings_.try_emplace(image.id, Status::kPending);
+  }
+}
+
+void MarkBuffer::forget_handed_out() {
+  standings_.clear();
+  for (const Outcome& mark : marks_) {
+    standings_[mark.id] = mark.error.has_value() ? Status::kError : Status::kCompleted;
   }
 }
 

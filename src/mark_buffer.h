@@ -38,6 +38,10 @@ class MarkBuffer {
   // tracker does to them meanwhile shows when the marks are committed.)
   void handed_out(std::span<const Image> images);
 
+  // Asks the database again about what was handed out: a call other than a mark may have completed
+  // or removed it.
+  void forget_handed_out();
+
   // Forgets the marks; they are committed, or lost.
   void clear();
 

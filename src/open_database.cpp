@@ -10,6 +10,7 @@
 
 #include "log_internal.h"
 #include "progress_tracker/error.h"
+#include "sqlite/after_fork.h"
 #include "sqlite/file_identity.h"
 #include "sqlite/transaction.h"
 #include "store/schema.h"
@@ -116,6 +117,7 @@ void switch_to_wal(Connection& connection, const std::string& path, sqlite::Wait
 
 std::string prepare_database(const std::filesystem::path& given, const Options& options,
                              Clock& clock) {
+  sqlite::forget_parents_files();
   const std::string path = sqlite::canonical_path(given);
   std::error_code ignored;
   const bool exists = std::filesystem::exists(path, ignored);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <mutex>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "clock.h"
@@ -18,6 +19,7 @@
 #include "progress_tracker/trace.h"
 #include "sqlite/checkpoint_guard.h"
 #include "sqlite/durable.h"
+#include "sqlite/file_identity.h"
 #include "sqlite/thread_connections.h"
 #include "sqlite/transaction.h"
 #include "store/batches.h"
@@ -83,14 +85,33 @@ class ProgressTracker::Impl {
         clock(given_clock),
         path(prepare_database(given_path, options, clock)),
         checkpointer(open_connection(path, options, clock)),
+        file(sqlite::file_id(path)),
         guard(*checkpointer, clock),
-        connections([this] { return open_connection(path, options, clock); }),
+        connections([this] { return open_same_file(); }),
         transactions(path, options, clock, connections, guard),
-        worker(transactions, path, clock),
+        worker(transactions, path, options, clock),
         loader(transactions, worker, options, clock),
         buffer(options.mark_buffer) {}
 
   class Call;
+
+  [[noreturn]] void throw_moved(std::string_view operation) const {
+    throw Error(ErrorCode::kDatabaseMoved,
+                std::string(operation) + ": " + path + ": the file was deleted, renamed or replaced");
+  }
+
+  // A further connection, to the file that the first one opened, and not to whatever has its name
+  // now.
+  std::unique_ptr<Connection> open_same_file() const {
+    if (sqlite::file_id(path) != file) {
+      throw_moved("open");
+    }
+    auto connection = open_connection(path, options, clock);
+    if (sqlite::file_id(path) != file) {
+      throw_moved("open");
+    }
+    return connection;
+  }
 
   store::IsAlive is_alive() {
     return [this](WorkerId other) { return worker.is_alive(other); };
@@ -100,11 +121,26 @@ class ProgressTracker::Impl {
   std::string flush_marks();
   std::string flush_marks_locked();
 
+  void remember_handed_out(std::span<const Image> images) {
+    if (buffer.enabled()) {
+      const std::lock_guard lock(buffer_mutex);
+      buffer.handed_out(images);
+    }
+  }
+  void forget_handed_out() {
+    if (buffer.enabled()) {
+      const std::lock_guard lock(buffer_mutex);
+      buffer.forget_handed_out();
+    }
+  }
+
   void mark(Call& call, ImageId image, std::optional<std::string> error);
   void mark_now(std::string_view operation, const Outcome& mark);
   void hold_mark(Call& call, Outcome mark);
 
   void close();
+  // Returns a warning, to be logged once no lock is held.
+  std::string close_quietly();
   // Lets go of everything without writing. The gate is closed.
   void let_go() noexcept {
     worker.drop_lock();
@@ -123,6 +159,7 @@ class ProgressTracker::Impl {
 
   // From the disk to the door; each uses those above it.
   std::unique_ptr<Connection> checkpointer;
+  const std::optional<sqlite::FileId> file;
   sqlite::CheckpointGuard guard;
   sqlite::ThreadConnections connections;
   sqlite::Transactions transactions;
@@ -150,9 +187,12 @@ class ProgressTracker::Impl::Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   ~Call() {
+    const std::string notice = impl_.transactions.take_notice();
     impl_.gate.leave();
-    if (!warning_.empty()) {
-      internal::log(LogLevel::kWarn, warning_);
+    for (const std::string& each : {warning_, notice}) {
+      if (!each.empty()) {
+        internal::log(LogLevel::kWarn, each);
+      }
     }
   }
 
@@ -262,13 +302,12 @@ void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
     }
     standing = stored.status;
   }
-  if (standing == Status::kCompleted) {
-    if (mark.error.has_value()) {
-      throw_completed(call.operation(), mark.id);
-    }
-    return;
+  if (standing == Status::kCompleted && mark.error.has_value()) {
+    throw_completed(call.operation(), mark.id);
   }
-  buffer.add(std::move(mark), clock.now());
+  if (standing != Status::kCompleted) {
+    buffer.add(std::move(mark), clock.now());
+  }
   if (buffer.is_due(clock.now())) {
     call.warn(flush_marks_locked());
   }
@@ -278,9 +317,16 @@ void ProgressTracker::Impl::close() {
   if (process != fork_generation()) {
     throw Error(ErrorCode::kForked, "close: " + path + ": opened before fork()");
   }
+  const std::string warning = close_quietly();
+  if (!warning.empty()) {
+    internal::log(LogLevel::kWarn, warning);
+  }
+}
+
+std::string ProgressTracker::Impl::close_quietly() {
   const std::lock_guard lock(closing);
   if (gate.is_closed()) {
-    return;
+    return {};
   }
   gate.close();
   std::string warning;
@@ -302,9 +348,7 @@ void ProgressTracker::Impl::close() {
     }
   }
   let_go();
-  if (!warning.empty()) {
-    internal::log(LogLevel::kWarn, warning);
-  }
+  return warning;
 }
 
 ProgressTracker::ProgressTracker(const std::filesystem::path& db_path, Options options) {
@@ -345,7 +389,12 @@ void ProgressTracker::sync() {
   PROGRESS_TRACKER_TRACE("ProgressTracker.sync");
   Impl::Call call(*impl_, "sync");
   call.will_write();
-  call.read([&](Connection& db) { sqlite::sync_to_disk(db, impl_->path); });
+  call.read([&](Connection& db) {
+    sqlite::sync_to_disk(db, impl_->path);
+    if (db.has_moved()) {
+      impl_->throw_moved(call.operation());
+    }
+  });
 }
 
 // ---- Jobs --------------------------------------------------------------------------------------
@@ -407,6 +456,8 @@ void ProgressTracker::remove_job(JobId job) {
   PROGRESS_TRACKER_TRACE("ProgressTracker.remove_job");
   Impl::Call call(*impl_, "remove_job");
   call.will_write();
+  impl_->worker.ensure_in_place();
+  impl_->forget_handed_out();
   impl_->loader.remove_job(job);
 }
 
@@ -421,10 +472,7 @@ std::vector<Image> ProgressTracker::get_pending_images(JobId job, std::size_t li
     return row.has_value() ? store::pending_images(db, *row, as_limit(limit))
                            : std::vector<Image>{};
   });
-  if (impl_->buffer.enabled()) {
-    const std::lock_guard lock(impl_->buffer_mutex);
-    impl_->buffer.handed_out(images);
-  }
+  impl_->remember_handed_out(images);
   return images;
 }
 
@@ -470,22 +518,26 @@ std::vector<Image> ProgressTracker::claim_images(JobId job, std::size_t limit) {
     }
   }
   const WorkerId worker = impl_->worker.ensure();
-  auto images = call.write([&](Connection& db) {
-    const std::int64_t now = impl_->clock.wall_ms();
-    const auto row = store::require_job(db, call.operation(), job);
-    auto claimed = store::claim(db, row, worker, as_limit(limit), now);
-    if (claimed.empty() &&
-        store::take_back(db, row, worker, /*own=*/false, impl_->options.max_deaths, kResetPiece,
-                         impl_->is_alive(), now)
-                .total() > 0) {
-      claimed = store::claim(db, row, worker, as_limit(limit), now);
-    }
-    return claimed;
-  });
-  if (impl_->buffer.enabled()) {
-    const std::lock_guard lock(impl_->buffer_mutex);
-    impl_->buffer.handed_out(images);
-  }
+  std::vector<Image> images;
+  bool again = false;
+  do {
+    std::tie(images, again) = call.write([&](Connection& db) {
+      const std::int64_t now = impl_->clock.wall_ms();
+      const auto row = store::require_job(db, call.operation(), job);
+      auto claimed = store::claim(db, row, worker, as_limit(limit), now);
+      store::TakenBack taken;
+      if (claimed.empty()) {
+        taken = store::take_back(db, row, worker, /*own=*/false, impl_->options.max_deaths,
+                                 kResetPiece, impl_->is_alive(), now);
+      }
+      if (taken.total() > 0) {
+        claimed = store::claim(db, row, worker, as_limit(limit), now);
+      }
+      // All that was taken back may have died too often, and there may be more of it.
+      return std::pair(std::move(claimed), taken.total() > 0);
+    });
+  } while (images.empty() && again);
+  impl_->remember_handed_out(images);
   return images;
 }
 
@@ -522,6 +574,7 @@ std::size_t ProgressTracker::mark_outcomes(std::span<const Outcome> outcomes) {
     }
     outcomes = cleaned;
   }
+  impl_->forget_handed_out();
   return call.write([&](Connection& db) {
     store::StateChanges changes(db, impl_->clock.wall_ms());
     const auto marked = changes.mark_all(outcomes);
@@ -561,6 +614,7 @@ std::size_t ProgressTracker::reset_stuck_images(JobId job) {
   PROGRESS_TRACKER_TRACE("ProgressTracker.reset_stuck_images");
   Impl::Call call(*impl_, "reset_stuck_images");
   call.will_write();
+  impl_->worker.ensure_in_place();
   std::size_t reset = 0;
   store::TakenBack taken;
   do {

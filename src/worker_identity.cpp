@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 
+#include "progress_tracker/error.h"
 #include "progress_tracker/rules.h"
 #include "store/workers.h"
 
@@ -21,8 +23,12 @@ std::string host_name() {
 }  // namespace
 
 WorkerIdentity::WorkerIdentity(sqlite::Transactions& transactions, const std::string& database,
-                               Clock& clock)
-    : transactions_(transactions), clock_(clock), locks_(worker_file_of(database)) {}
+                               const Options& options, Clock& clock)
+    : transactions_(transactions),
+      options_(options),
+      clock_(clock),
+      path_(worker_file_of(database)),
+      locks_(database) {}
 
 WorkerId WorkerIdentity::ensure() {
   const WorkerId before = self();
@@ -39,6 +45,12 @@ WorkerId WorkerIdentity::ensure() {
   return registered;
 }
 
+void WorkerIdentity::ensure_in_place() {
+  if (self() != WorkerId{0}) {
+    ensure();
+  }
+}
+
 bool WorkerIdentity::is_alive(WorkerId worker) {
   if (worker == WorkerId{0}) {
     return false;
@@ -52,36 +64,61 @@ void WorkerIdentity::farewell() {
     transactions_.write("close",
                         [&](sqlite::Connection& db) { store::say_farewell(db, worker); });
   }
-  locks_.close();
+  locks_.drop();
+}
+
+WorkerId WorkerIdentity::register_worker(WorkerId before) {
+  constexpr std::chrono::milliseconds kLookAgain{10};
+  sqlite::WaitBudget budget(clock_, options_.busy_timeout);
+  for (;;) {
+    try {
+      const WorkerId worker = try_to_register(before);
+      locks_.commit();
+      return worker;
+    } catch (const Error& error) {
+      locks_.abandon();
+      // Whoever may read the side file can lock all of it for reading, and so keep new workers
+      // out: they wait, outside of any transaction.
+      if (error.code() != ErrorCode::kBusy || error.sqlite_code() != 0 ||
+          !budget.sleep(kLookAgain)) {
+        throw;
+      }
+    } catch (...) {
+      locks_.abandon();
+      throw;
+    }
+  }
 }
 
 // One transaction: the row, the lock on its byte, the commit. So nobody ever sees the row of a live
 // worker without its lock.
-WorkerId WorkerIdentity::register_worker(WorkerId before) {
-  WorkerId worker{0};
-  try {
-    transactions_.write("register worker", [&](sqlite::Connection& db) {
-      const std::string file_id = locks_.open_or_create();
-      if (store::worker_file_id(db) != file_id) {
-        store::set_worker_file_id(db, file_id);
+WorkerId WorkerIdentity::try_to_register(WorkerId before) {
+  // Bytes can be taken where the database was restored from a backup while its workers went on.
+  constexpr int kMostTries = 100;
+  return transactions_.write("register worker", [&](sqlite::Connection& db) {
+    const std::string file_id = locks_.begin();
+    if (store::worker_file_id(db) != file_id) {
+      store::set_worker_file_id(db, file_id);
+    }
+    const std::string host = host_name();
+    const std::int64_t pid = ::getpid();
+    WorkerId worker = store::insert_worker(db, host, pid, clock_.wall_ms());
+    for (int tries = 1; !locks_.take(worker); ++tries) {
+      if (tries == kMostTries) {
+        throw Error(ErrorCode::kBusy, "register worker: " + path_ +
+                                          ": somebody holds locks on all of it (waited up to " +
+                                          std::to_string(options_.busy_timeout.count()) + " ms)");
       }
-      const std::string host = host_name();
-      const std::int64_t pid = ::getpid();
-      do {
-        // A byte can be taken already where the database was restored from a backup.
-        worker = store::insert_worker(db, host, pid, clock_.wall_ms());
-      } while (!locks_.lock(worker));
-      if (before != WorkerId{0}) {
-        store::hand_over(db, before, worker);
-      }
-      store::forget_dead_workers(db, worker,
-                                 [&](WorkerId other) { return locks_.is_alive(other); });
-    });
-  } catch (...) {
-    locks_.unlock(worker);
-    throw;
-  }
-  return worker;
+      store::remove_worker(db, worker);
+      worker = store::insert_worker(db, host, pid, clock_.wall_ms());
+    }
+    if (before != WorkerId{0}) {
+      store::hand_over(db, before, worker);
+    }
+    store::forget_dead_workers(db, worker,
+                               [&](WorkerId other) { return locks_.is_alive(other); });
+    return worker;
+  });
 }
 
 }  // namespace progress_tracker

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "liveness.h"
+#include "progress_tracker/options.h"
 #include "progress_tracker/types.h"
 #include "sqlite/transaction.h"
 
@@ -15,11 +16,15 @@ namespace progress_tracker {
 
 class WorkerIdentity {
  public:
-  WorkerIdentity(sqlite::Transactions& transactions, const std::string& database, Clock& clock);
+  WorkerIdentity(sqlite::Transactions& transactions, const std::string& database,
+                 const Options& options, Clock& clock);
 
   // This tracker's worker id, registered at the first call. If the side file was deleted or
   // replaced since, registers again and takes what it holds along; no death is counted.
   WorkerId ensure();
+
+  // The second half of that: for calls that ask who is alive, and need not be workers themselves.
+  void ensure_in_place();
 
   // The same without registering: WorkerId{0} if this tracker has done nothing yet that a worker
   // does.
@@ -32,13 +37,17 @@ class WorkerIdentity {
   void farewell();
 
   // Drops the lock and nothing else, as a death does.
-  void drop_lock() noexcept { locks_.close(); }
+  void drop_lock() noexcept { locks_.drop(); }
 
  private:
   WorkerId register_worker(WorkerId before);
+  // WorkerId{0}: every byte that was tried is locked by somebody.
+  WorkerId try_to_register(WorkerId before);
 
   sqlite::Transactions& transactions_;
+  const Options& options_;
   Clock& clock_;
+  const std::string path_;
   WorkerLocks locks_;
   std::mutex registering_;
   std::atomic<std::int64_t> id_{0};  // 0: not registered

@@ -434,14 +434,21 @@ TEST_F(RunJobTest, AnEmptyProcessIsRefused) {
 }
 
 TEST_F(RunJobTest, AnUnknownJobIsNotFound) {
-  std::stop_source stopped;
-  stopped.request_stop();
   for (const RunOptions& options :
-       {RunOptions{}, RunOptions{.limit = 1}, RunOptions{.wait_for_others = true},
-        RunOptions{.stop = stopped.get_token()}}) {
+       {RunOptions{}, RunOptions{.limit = 1}, RunOptions{.wait_for_others = true}}) {
     const Error error = error_of([&] { run_job(tracker, JobId{77}, noting(), options); });
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
   }
+}
+
+TEST_F(RunJobTest, AnUnknownJobIsNotFoundEvenIfThereIsNothingToDo) {
+  std::stop_source source;
+  source.request_stop();
+
+  const Error error =
+      error_of([&] { run_job(tracker, JobId{77}, noting(), {.stop = source.get_token()}); });
+
+  EXPECT_EQ(error.code(), ErrorCode::kNotFound);
 }
 
 TEST_F(RunJobTest, AClosedTrackerIsClosed) {
@@ -649,18 +656,21 @@ TEST_F(RunJobTest, AStopWithNothingLeftIsNotStopped) {
 TEST_F(RunJobTest, AStopMayComeFromOnProgress) {
   const JobId job = make_job(2);
   std::stop_source source;
+  Gate started;
   Gate stopped;
+  const RunOptions options{.workers = 1,
+                           .checkpoint_interval = 1ms,
+                           .stop = source.get_token(),
+                           .on_progress = [&](const StatusCounts&) {
+                             EXPECT_TRUE(started.pass());
+                             source.request_stop();
+                             stopped.open();
+                           }};
 
-  const RunSummary summary = run(tracker, job,
-                                 {.workers = 1,
-                                  .checkpoint_interval = 1ms,
-                                  .stop = source.get_token(),
-                                  .on_progress =
-                                      [&](const StatusCounts&) {
-                                        source.request_stop();
-                                        stopped.open();
-                                      }},
-                                 [&](const Image&) { EXPECT_TRUE(stopped.pass()); });
+  const RunSummary summary = run(tracker, job, options, [&](const Image&) {
+    started.open();
+    EXPECT_TRUE(stopped.pass());
+  });
 
   EXPECT_EQ(summary.completed, 1);
   EXPECT_TRUE(summary.stopped);
@@ -956,6 +966,52 @@ TEST_F(RunJobTest, AnImageWithADeathIsWorkedOnWhileNothingElseIs) {
 
   EXPECT_EQ(deadly, 2);
   EXPECT_EQ(counts(job).completed, 6);
+}
+
+TEST_F(RunJobTest, NothingJoinsAnImageWithADeath) {
+  const JobId job = make_job(1);
+  const std::unique_ptr<InMemoryTracker> dead = tracker.another();
+  dead->claim_images(job, 1);
+  dead->reopen();
+  Gate healthy_started;
+
+  run(tracker, job, {.workers = 2}, [&](const Image& image) {
+    if (image.path == "healthy-0.png") {
+      healthy_started.open();
+      return;
+    }
+    tracker.add_images(job, paths(1, "healthy-"), {});
+    EXPECT_FALSE(healthy_started.pass(300ms)) << "longer than it takes to look for work again";
+  });
+
+  EXPECT_EQ(counts(job).completed, 2);
+}
+
+TEST_F(RunJobTest, AnImageWithADeathWaitsForEveryMark) {
+  const JobId job = make_job(1);
+  const std::unique_ptr<InMemoryTracker> dead = tracker.another();
+  dead->claim_images(job, 1);
+  dead->reopen();
+  tracker.add_images(job, paths(2, "healthy-"), {});
+  WatchedTracker watched(tracker);
+  Gate marking;
+  Gate never;
+  ON_CALL(watched, mark_outcomes).WillByDefault([&](std::span<const Outcome> outcomes) {
+    marking.open();
+    never.pass(30ms);  // time for the other image to finish
+    return tracker.mark_outcomes(outcomes);
+  });
+
+  run(watched, job, {.workers = 3}, [&](const Image& image) {
+    if (image.path == "healthy-1.png") {
+      EXPECT_TRUE(marking.pass());
+    }
+    if (image.path == "0.png") {
+      EXPECT_EQ(counts(job), (StatusCounts{.pending = 0, .processing = 1, .completed = 2}));
+    }
+  });
+
+  EXPECT_EQ(counts(job).completed, 3);
 }
 
 TEST_F(RunJobTest, AStopReleasesAnImageThatWaitsToBeAlone) {

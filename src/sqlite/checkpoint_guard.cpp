@@ -1,5 +1,7 @@
 #include "sqlite/checkpoint_guard.h"
 
+#include <algorithm>
+
 namespace progress_tracker::sqlite {
 
 std::string CheckpointGuard::after_commit(Connection& writer) {
@@ -26,8 +28,11 @@ std::string CheckpointGuard::after_commit(Connection& writer) {
 }
 
 void CheckpointGuard::checkpoint(Connection& writer, bool wait) {
-  WaitBudget budget(clock_, wait ? kLongestWait : std::chrono::milliseconds::zero());
   WaitBudget* const outer = writer.budget();
+  const std::chrono::nanoseconds longest =
+      wait && outer != nullptr ? std::min<std::chrono::nanoseconds>(kLongestWait, outer->left())
+                               : std::chrono::nanoseconds::zero();
+  WaitBudget budget(clock_, longest);
   struct LetGo {
     Connection& writer;
     WaitBudget* outer;

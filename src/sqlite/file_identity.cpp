@@ -141,13 +141,33 @@ std::string canonical_path(const std::filesystem::path& path) {
     throw Error(ErrorCode::kNotADatabase, "open: " + path.native() + ": is a directory");
   }
   std::error_code error;
-  const auto absolute = std::filesystem::absolute(path, error);
-  // Follows links in whatever part of it exists.
-  const auto canonical = error ? absolute : std::filesystem::weakly_canonical(absolute, error);
-  if (error) {
+  auto canonical = std::filesystem::absolute(path, error);
+  // A link whose target does not exist yet is followed too: SQLite would make the target.
+  constexpr int kMostLinks = 40;  // as the kernel
+  for (int links = 0; !error; ++links) {
+    // Follows links in whatever part of it exists.
+    canonical = std::filesystem::weakly_canonical(canonical, error);
+    if (error || !std::filesystem::is_symlink(std::filesystem::symlink_status(canonical, error))) {
+      break;
+    }
+    if (links == kMostLinks) {
+      error = std::make_error_code(std::errc::too_many_symbolic_link_levels);
+      break;
+    }
+    canonical = canonical.parent_path() / std::filesystem::read_symlink(canonical, error);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
     refuse(ErrorCode::kIo, path.native(), error.message());
   }
   return canonical.native();
+}
+
+std::optional<FileId> file_id(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    return std::nullopt;
+  }
+  return FileId{.device = info.st_dev, .inode = info.st_ino};
 }
 
 std::string check_place(const std::string& path) {

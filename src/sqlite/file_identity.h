@@ -14,6 +14,14 @@ namespace progress_tracker::sqlite {
 // path and for ":memory:", kIo if the system refuses.
 std::string canonical_path(const std::filesystem::path& path);
 
+// Which file a path leads to; nullopt: none.
+struct FileId {
+  std::uint64_t device{0};
+  std::uint64_t inode{0};
+  bool operator==(const FileId&) const = default;
+};
+std::optional<FileId> file_id(const std::string& path);
+
 // Refuses a place where SQLite's locks or shared memory would not be shared by all who use the
 // file. For a file: not a regular one (kNotADatabase), several hard links, a mount point of its own;
 // for both, a network file system (kUnsupportedFilesystem). Returns a warning, or "".

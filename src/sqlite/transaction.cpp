@@ -2,8 +2,6 @@
 
 #include <chrono>
 
-#include "log_internal.h"
-
 namespace progress_tracker::sqlite {
 namespace {
 
@@ -113,7 +111,6 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
     }
   }();
   WaitBudget budget(clock_, options_.busy_timeout);
-  std::string notice;
   retry(operation, path_, options_, budget, [&] {
     const WriterQueue::Place place(writers_, budget);
     if (!place.held()) {
@@ -132,11 +129,21 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
                   describe(operation, path_, "the file was deleted, renamed or replaced"));
     }
     commit(operation, connection, budget);
-    notice = guard_.after_commit(connection);
+    if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
+      const std::lock_guard lock(notice_mutex_);
+      notice_ = describe(operation, path_, notice);
+      has_notice_.store(true, std::memory_order_relaxed);
+    }
   });
-  if (!notice.empty()) {
-    internal::log(LogLevel::kWarn, describe(operation, path_, notice));
+}
+
+std::string Transactions::take_notice() {
+  if (!has_notice_.load(std::memory_order_relaxed)) {
+    return {};
   }
+  const std::lock_guard lock(notice_mutex_);
+  has_notice_.store(false, std::memory_order_relaxed);
+  return std::exchange(notice_, {});
 }
 
 void Transactions::commit(std::string_view operation, Connection& connection,

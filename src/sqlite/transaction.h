@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,6 +62,9 @@ class Transactions {
     return collect(work, [&](const Step& step) { run_read(operation, step); });
   }
 
+  // What went wrong without hurting anybody, to be logged by whoever holds no lock; "" if nothing.
+  std::string take_notice();
+
   // Whether a commit had an unknown outcome.
   bool poisoned() const { return poisoned_.load(std::memory_order_relaxed); }
 
@@ -90,6 +94,10 @@ class Transactions {
   CheckpointGuard& guard_;
   WriterQueue writers_;
   std::atomic<bool> poisoned_{false};
+
+  std::atomic<bool> has_notice_{false};
+  std::mutex notice_mutex_;
+  std::string notice_;  // guarded by notice_mutex_: the latest
 };
 
 }  // namespace progress_tracker::sqlite

@@ -32,7 +32,8 @@ constexpr char kPageOfAllSql[] =
 constexpr char kPageOfReturnedSql[] =
     "SELECT id FROM state WHERE status = 0 AND deaths = 0 AND id > ?1 AND id <= ?2 "
     "UNION ALL "
-    "SELECT id FROM state WHERE status = 0 AND deaths > 0 AND id > ?1 AND id <= ?2 "
+    "SELECT id FROM state INDEXED BY state_returned "
+    "WHERE status = 0 AND deaths > 0 AND id > ?1 AND id <= ?2 "
     "ORDER BY id LIMIT ?3";
 constexpr char kPageOfUnstartedSql[] =
     "SELECT image.id FROM image LEFT JOIN state ON state.id = image.id "

@@ -52,7 +52,7 @@ constexpr char kSelectExistingSql[] =
 // Each with: id, whether it has a name, ready, loader, published.
 constexpr char kSelectUnfinishedSql[] =
     "SELECT id, name IS NOT NULL, ready, loader, published FROM job "
-    "WHERE name IS NULL OR loader IS NOT NULL ORDER BY id";
+    "INDEXED BY job_unfinished WHERE name IS NULL OR loader IS NOT NULL";
 
 // One piece of a job's rows, in an order that breaks no reference. Params: first id, last id,
 // limit.

@@ -33,7 +33,7 @@ constexpr char kSelectUntouchedSql[] =
 // Those whose worker died.
 constexpr char kSelectDiedSql[] =
     "SELECT image.id, image.directory, image.name, image.split, state.attempts "
-    "FROM state JOIN image ON image.id = state.id "
+    "FROM state INDEXED BY state_returned JOIN image ON image.id = state.id "
     "WHERE state.status = 0 AND state.deaths > 0 AND state.id > ? AND state.id <= ? "
     "ORDER BY state.id LIMIT ?";
 

@@ -98,9 +98,16 @@ WorkerId insert_worker(Connection& connection, const std::string& host, std::int
   return WorkerId{connection.last_insert_rowid()};
 }
 
+void remove_worker(Connection& connection, WorkerId worker) {
+  Query(connection, kDeleteWorkerSql, worker).run();
+}
+
 void say_farewell(Connection& connection, WorkerId worker) {
-  const char* sql = count_held(connection, worker) > 0 ? kFarewellSql : kDeleteWorkerSql;
-  Query(connection, sql, worker).run();
+  if (count_held(connection, worker) > 0) {
+    Query(connection, kFarewellSql, worker).run();
+  } else {
+    remove_worker(connection, worker);
+  }
 }
 
 void forget_dead_workers(Connection& connection, WorkerId self, const IsAlive& is_alive) {
@@ -111,7 +118,7 @@ void forget_dead_workers(Connection& connection, WorkerId self, const IsAlive& i
   for (const WorkerId worker : all) {
     if (worker != self && !is_alive(worker) && count_held(connection, worker) == 0 &&
         !Query(connection, kLoadsSql, worker).next()) {
-      Query(connection, kDeleteWorkerSql, worker).run();
+      remove_worker(connection, worker);
     }
   }
 }
@@ -119,7 +126,7 @@ void forget_dead_workers(Connection& connection, WorkerId self, const IsAlive& i
 void hand_over(Connection& connection, WorkerId from, WorkerId to) {
   Query(connection, kHandOverImagesSql, to, from).run();
   Query(connection, kHandOverLoadsSql, to, from).run();
-  Query(connection, kDeleteWorkerSql, from).run();
+  remove_worker(connection, from);
 }
 
 std::string worker_file_id(Connection& connection) {

@@ -19,6 +19,8 @@ using IsAlive = std::function<bool(WorkerId)>;
 WorkerId insert_worker(sqlite::Connection& connection, const std::string& host, std::int64_t pid,
                        std::int64_t now);
 
+void remove_worker(sqlite::Connection& connection, WorkerId worker);
+
 // The worker closes in order: what it still holds will count no death. A worker that holds nothing
 // leaves no row.
 void say_farewell(sqlite::Connection& connection, WorkerId worker);

@@ -62,7 +62,7 @@ double seconds(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double file_size(const fs::path& database) {
+double size_of(const fs::path& database) {
   return static_cast<double>(fs::file_size(database));
 }
 
@@ -79,7 +79,7 @@ void report(const char* name, std::size_t images, const fs::path& directory, con
     remove_database(database);
     const double took = work(database);
     rounds.push_back({static_cast<double>(images) / took,
-                      file_size(database) / static_cast<double>(images)});
+                      size_of(database) / static_cast<double>(images)});
     remove_database(database);
   }
   std::sort(rounds.begin(), rounds.end(),

@@ -324,7 +324,8 @@ struct Store {
     const bool died = workers.at(row.holder.value()).life == Life::kDied;
     if (died) ++record.deaths;
     if (died && max_deaths > 0 && record.deaths >= max_deaths) {
-      fail(row, "worker died " + std::to_string(record.deaths) + " times while processing");
+      fail(row, "worker died " + std::to_string(record.deaths) +
+                    (record.deaths == 1 ? " time" : " times") + " while processing");
       return false;
     }
     set_status(row, pt::Status::kPending);

@@ -1,0 +1,71 @@
+// The conformance suite on ProgressTracker.
+#include <stdlib.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "progress_tracker/progress_tracker.h"
+#include "progress_tracker/testing/conformance.h"
+#include "testing_hooks.h"
+
+namespace progress_tracker_testing {
+namespace {
+
+using progress_tracker::Options;
+using progress_tracker::ProgressTracker;
+using progress_tracker::Tracker;
+
+// A new directory that goes with this object.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "conformance-XXXXXX").native();
+    if (mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category());
+    path_ = name;
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  ~TemporaryDirectory() {
+    std::error_code ignored;  // a directory left behind fails no test
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+class SqliteTraits {
+ public:
+  std::unique_ptr<Tracker> make() { return make_with_max_deaths(0); }
+
+  std::unique_ptr<Tracker> make_with_max_deaths(int max_deaths) {
+    options_.max_deaths = max_deaths;
+    database_ = directory_.path() / (std::to_string(++stores_) + ".db");
+    return another();
+  }
+
+  std::unique_ptr<Tracker> another() {
+    return std::make_unique<ProgressTracker>(database_, options_);
+  }
+
+  std::unique_ptr<Tracker> crash(std::unique_ptr<Tracker> tracker) {
+    progress_tracker::internal::simulate_death(dynamic_cast<ProgressTracker&>(*tracker));
+    return another();
+  }
+
+ private:
+  Options options_;
+  TemporaryDirectory directory_;
+  std::filesystem::path database_;
+  int stores_{0};
+};
+
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, TrackerConformance, SqliteTraits);
+
+}  // namespace
+}  // namespace progress_tracker_testing

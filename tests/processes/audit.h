@@ -1,0 +1,44 @@
+// What the file says to somebody who reads it with SQLite alone.
+#ifndef PROGRESS_TRACKER_TESTS_PROCESSES_AUDIT_H_
+#define PROGRESS_TRACKER_TESTS_PROCESSES_AUDIT_H_
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace progress_tracker::processes {
+
+using Row = std::vector<std::string>;  // NULL is ""
+
+// A connection that reads, and can hold the write lock but writes nothing.
+class Audit {
+ public:
+  explicit Audit(const std::filesystem::path& database);
+  Audit(const Audit&) = delete;
+  Audit& operator=(const Audit&) = delete;
+  ~Audit();
+
+  std::vector<Row> rows(const std::string& sql);
+  std::int64_t number(const std::string& sql);
+
+  // The invariants of the file, as a test's failures: sound for SQLite, no reference broken, and
+  // the counters the same as a recount.
+  void expect_sound();
+
+  // Holds the write lock while `work` runs, thus between two transactions of everybody else.
+  void while_nobody_writes(const std::function<void()>& work);
+
+ private:
+  sqlite3* db_{nullptr};
+};
+
+// Looks until the query gives a number above zero. False: `is_over()` came first.
+bool wait_until(Audit& audit, const std::string& sql, const std::function<bool()>& is_over);
+
+}  // namespace progress_tracker::processes
+
+#endif  // PROGRESS_TRACKER_TESTS_PROCESSES_AUDIT_H_

@@ -1,0 +1,268 @@
+// What several test programs share: a directory of one's own, a clock that is told what time it is,
+// a look at the database from outside, and what an Error has to say.
+#ifndef PROGRESS_TRACKER_TESTS_SUPPORT_H_
+#define PROGRESS_TRACKER_TESTS_SUPPORT_H_
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "clock.h"
+#include "progress_tracker/error.h"
+#include "progress_tracker/log.h"
+#include "progress_tracker/types.h"
+
+namespace progress_tracker::test {
+
+// A new directory, removed with all that is in it.
+class TempDirectory {
+ public:
+  TempDirectory() {
+    std::string name = std::filesystem::temp_directory_path() / "progress_tracker_XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw std::system_error(errno, std::generic_category(), "mkdtemp");
+    }
+    path_ = std::filesystem::canonical(name);
+  }
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+  ~TempDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Time stands still except while somebody sleeps, and nobody really sleeps.
+class FakeClock : public Clock {
+ public:
+  std::int64_t wall_ms() override { return 1'700'000'000'000 + total_slept().count() / 1'000'000; }
+  std::chrono::steady_clock::time_point now() override {
+    const std::lock_guard lock(mutex_);
+    return std::chrono::steady_clock::time_point(std::chrono::hours(1)) + passed_;
+  }
+  void sleep_for(std::chrono::nanoseconds duration) override {
+    const std::lock_guard lock(mutex_);
+    sleeps_.push_back(duration);
+    slept_ += duration;
+    passed_ += duration;
+  }
+
+  void advance(std::chrono::nanoseconds duration) {
+    const std::lock_guard lock(mutex_);
+    passed_ += duration;
+  }
+  std::chrono::nanoseconds total_slept() {
+    const std::lock_guard lock(mutex_);
+    return slept_;
+  }
+  std::vector<std::chrono::nanoseconds> sleeps() {
+    const std::lock_guard lock(mutex_);
+    return sleeps_;
+  }
+
+ private:
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  std::chrono::nanoseconds passed_{0};
+  std::chrono::nanoseconds slept_{0};
+  std::vector<std::chrono::nanoseconds> sleeps_;
+};
+
+// Collects what the library logs while it exists. One at a time.
+class LogCapture {
+ public:
+  explicit LogCapture(LogLevel level = LogLevel::kWarn) {
+    set_log_level(level);
+    set_log_handler([this](LogLevel at, std::string_view text) {
+      const std::lock_guard lock(mutex_);
+      lines_.emplace_back(at, text);
+    });
+  }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+  ~LogCapture() {
+    set_log_handler({});
+    set_log_level(LogLevel::kWarn);
+  }
+
+  std::vector<std::pair<LogLevel, std::string>> lines() {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::pair<LogLevel, std::string>> lines_;  // guarded by mutex_
+};
+
+// A second program's connection: plain SQLite, nothing of ours.
+class Outsider {
+ public:
+  using Row = std::vector<std::optional<std::string>>;
+
+  explicit Outsider(const std::filesystem::path& path,
+                    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) {
+    if (sqlite3_open_v2(path.c_str(), &db_, flags, nullptr) != SQLITE_OK) {
+      const std::string message = sqlite3_errmsg(db_);
+      sqlite3_close_v2(db_);
+      throw std::runtime_error(path.native() + ": " + message);
+    }
+  }
+  Outsider(const Outsider&) = delete;
+  Outsider& operator=(const Outsider&) = delete;
+  ~Outsider() { sqlite3_close_v2(db_); }
+
+  // All rows of one or more statements, as text.
+  std::vector<Row> run(const std::string& sql) {
+    std::vector<Row> rows;
+    const auto on_row = [](void* out, int columns, char** values, char** /*names*/) {
+      Row& row = static_cast<std::vector<Row>*>(out)->emplace_back();
+      for (int i = 0; i < columns; ++i) {
+        row.push_back(values[i] == nullptr ? std::nullopt : std::optional<std::string>(values[i]));
+      }
+      return 0;
+    };
+    char* error = nullptr;
+    if (sqlite3_exec(db_, sql.c_str(), on_row, &rows, &error) != SQLITE_OK) {
+      const std::string message = error == nullptr ? sqlite3_errmsg(db_) : error;
+      sqlite3_free(error);
+      throw std::runtime_error(sql + ": " + message);
+    }
+    return rows;
+  }
+
+  // The first value of the first row.
+  std::string value(const std::string& sql) { return run(sql).at(0).at(0).value_or("NULL"); }
+  std::int64_t number(const std::string& sql) { return std::stoll(value(sql)); }
+
+  sqlite3* handle() { return db_; }
+
+ private:
+  sqlite3* db_{nullptr};
+};
+
+inline std::string contents_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void write_file(const std::filesystem::path& path, std::string_view contents) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(contents.data(), static_cast<std::streamsize>(contents.size()));
+}
+
+// Every name in a directory, with the contents of what is a regular file.
+inline std::map<std::string, std::string> snapshot_of(const std::filesystem::path& directory) {
+  std::map<std::string, std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    const bool readable = entry.is_regular_file() && !entry.is_symlink();
+    found[entry.path().lexically_relative(directory)] =
+        readable ? contents_of(entry.path()) : "not a regular file";
+  }
+  return found;
+}
+
+// "prefix0.png", "prefix1.png", ...
+inline std::vector<std::filesystem::path> image_paths(std::size_t count,
+                                                      const std::string& prefix = "images/") {
+  std::vector<std::filesystem::path> paths;
+  paths.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    paths.emplace_back(prefix + std::to_string(i) + ".png");
+  }
+  return paths;
+}
+
+inline std::vector<ImageId> ids_of(const std::vector<Image>& images) {
+  std::vector<ImageId> ids;
+  ids.reserve(images.size());
+  for (const Image& image : images) {
+    ids.push_back(image.id);
+  }
+  return ids;
+}
+
+// Runs `work` in a forked child and waits for it. The child ends without running anything else of
+// this program. 0: `work` returned; 1: it threw, and said on stderr what; -N: killed by signal N.
+inline int in_child(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "in the child: %s\n", error.what());
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// For children, where a failed EXPECT would go unseen.
+inline void require(bool condition, const std::string& what) {
+  if (!condition) {
+    throw std::runtime_error("not so: " + what);
+  }
+}
+
+// What `action` throws, if it is an Error.
+inline std::optional<Error> error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+inline std::string code_of(const std::function<void()>& action) {
+  const auto error = error_of(action);
+  return error.has_value() ? std::string(to_string(error->code())) : "no error";
+}
+
+// EXPECT_THAT([&] { tracker.close(); }, ThrowsError(ErrorCode::kBusy));
+MATCHER_P(ThrowsError, code,
+          (negation ? "does not throw Error " : "throws Error ") + std::string(to_string(code))) {
+  try {
+    arg();
+  } catch (const Error& error) {
+    *result_listener << "which throws " << to_string(error.code()) << ": " << error.what();
+    return error.code() == code;
+  }
+  *result_listener << "which throws no Error";
+  return false;
+}
+
+}  // namespace progress_tracker::test
+
+#endif  // PROGRESS_TRACKER_TESTS_SUPPORT_H_
