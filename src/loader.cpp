@@ -45,8 +45,9 @@ class Loader::Claim {
     }
     if (!done_) {
       try {
-        loader_.transactions_.write(operation_,
-                                    [&](Connection& db) { store::abandon_load(db, *job_); });
+        loader_.transactions_.write(operation_, [&](Connection& db) {
+          store::abandon_load(db, *job_, loader_.worker_.self());
+        });
       } catch (const std::exception& error) {
         // The error that ended the load is on its way to the caller. Others will see a load given
         // up once this tracker is closed.
@@ -100,6 +101,15 @@ void Loader::clear_leftovers(std::string_view operation) {
     return store::clear_leftovers_piece(db, is_loading());
   };
   while (transactions_.write(operation, step)) {
+  }
+}
+
+void Loader::check_still_loading(std::string_view operation, Connection& connection, JobId job) {
+  if (store::loader_of(connection, job) != worker_.self()) {
+    throw Error(ErrorCode::kBusy,
+                std::string(operation) + ": " + store::describe(job) +
+                    ": the file of the workers' locks was replaced during the load, and the load "
+                    "taken for a dead worker's: call again");
   }
 }
 
@@ -206,7 +216,11 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
   });
   claim.committed();
   while (!step.finished) {
-    step = transactions_.write(operation, [&](Connection& db) { return piece(db, step); });
+    worker_.ensure();
+    step = transactions_.write(operation, [&](Connection& db) {
+      check_still_loading(operation, db, step.load.job);
+      return piece(db, step);
+    });
   }
   claim.done();
   return {step.load.job, step.load.added_total(), step.load.differing};
@@ -256,7 +270,11 @@ JobId Loader::chain_job(std::string_view name, JobId upstream) {
   });
   claim.committed();
   while (!finished) {
-    finished = transactions_.write(kOperation, piece);
+    worker_.ensure();
+    finished = transactions_.write(kOperation, [&](Connection& db) {
+      check_still_loading(kOperation, db, job);
+      return piece(db);
+    });
   }
   claim.done();
   return job;

@@ -52,6 +52,8 @@ class Loader {
   void when_free(std::string_view operation,
                  const std::function<store::LoadTarget::Kind()>& attempt);
   void clear_leftovers(std::string_view operation);
+  // Throws if others have taken this load for a dead worker's, and may have cleared its pieces.
+  void check_still_loading(std::string_view operation, sqlite::Connection& connection, JobId job);
 
   sqlite::Transactions& transactions_;
   WorkerIdentity& worker_;

@@ -330,7 +330,13 @@ std::string ProgressTracker::Impl::close_quietly() {
   }
   gate.close();
   std::string warning;
-  if (!transactions.poisoned()) {
+  if (transactions.poisoned()) {
+    const std::lock_guard buffer_lock(buffer_mutex);
+    if (!buffer.empty()) {
+      warning = "close: " + path + ": lost " + std::to_string(buffer.size()) +
+                " buffered marks: an earlier commit has an unknown outcome";
+    }
+  } else {
     try {
       warning = flush_marks();
       worker.farewell();

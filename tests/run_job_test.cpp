@@ -887,7 +887,10 @@ TEST_F(RunJobTest, AnOutcomeIsMarkedWhileTheSameWorkerIsInALongImage) {
     if (returned) {
       std::unique_lock lock(mutex);
       const std::size_t before = held.size();
-      EXPECT_TRUE(marked_more.wait_for(lock, 30s, [&] { return marked.size() > before; }));
+      if (!marked_more.wait_for(lock, 30s, [&] { return marked.size() > before; })) {
+        ADD_FAILURE() << "held back as long as the worker is busy";
+        return;
+      }
       held.push_back(marked.back().second - *returned);
     }
     returned = Clock::now();
@@ -1374,7 +1377,8 @@ INSTANTIATE_TEST_SUITE_P(
                     FailureCase{"mark_outcomes", 1}, FailureCase{"release_images", 1},
                     FailureCase{"checkpoint", 1}, FailureCase{"get_status_counts", 1},
                     FailureCase{"get_image", 1}, FailureCase{"get_image", 5},
-                    FailureCase{"list_jobs", 1}));
+                    FailureCase{"list_jobs", 1}),
+    [](const auto& info) { return info.param.function + "_" + std::to_string(info.param.nth); });
 
 TEST_F(RunJobTest, ImagesInWorkDuringAFailureAreFinishedAndMarked) {
   const JobId job = make_job(30);

@@ -179,13 +179,18 @@ inline void write_file(const std::filesystem::path& path, std::string_view conte
   file.write(contents.data(), static_cast<std::streamsize>(contents.size()));
 }
 
-// Every name in a directory, with the contents of what is a regular file.
+// Every name in a directory, with size and hash of what is a regular file.
 inline std::map<std::string, std::string> snapshot_of(const std::filesystem::path& directory) {
   std::map<std::string, std::string> found;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
-    const bool readable = entry.is_regular_file() && !entry.is_symlink();
-    found[entry.path().lexically_relative(directory)] =
-        readable ? contents_of(entry.path()) : "not a regular file";
+    const bool readable = entry.symlink_status().type() == std::filesystem::file_type::regular;
+    std::string& about = found[entry.path().lexically_relative(directory)];
+    about = "not a regular file";
+    if (readable) {
+      const std::string contents = contents_of(entry.path());
+      about = std::to_string(contents.size()) + " bytes, hash " +
+              std::to_string(std::hash<std::string>{}(contents));
+    }
   }
   return found;
 }

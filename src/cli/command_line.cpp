@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -85,25 +86,45 @@ void add_whole_number(CLI::App& app, const std::string& names, Number& target, s
 }
 
 template <typename Value, std::size_t N>
-void add_choice(CLI::App& app, const std::string& option, Value& target,
-                const std::array<std::pair<const char*, Value>, N>& choices,
-                const std::string& description, const std::string& environment = {}) {
+using Choices = std::array<std::pair<const char*, Value>, N>;
+
+constexpr Choices<ProgressMode, 5> kProgressModes{{{"auto", ProgressMode::kAuto},
+                                                   {"bar", ProgressMode::kBar},
+                                                   {"plain", ProgressMode::kPlain},
+                                                   {"json", ProgressMode::kJson},
+                                                   {"none", ProgressMode::kNone}}};
+
+constexpr Choices<LogLevel, 5> kLogLevels{{{"debug", LogLevel::kDebug},
+                                           {"info", LogLevel::kInfo},
+                                           {"warn", LogLevel::kWarn},
+                                           {"error", LogLevel::kError},
+                                           {"off", LogLevel::kOff}}};
+
+template <typename Value, std::size_t N>
+std::string names_of(const Choices<Value, N>& choices) {
   std::string names;
   for (const auto& choice : choices) names.append(names.empty() ? "" : "|").append(choice.first);
+  return names;
+}
+
+template <typename Value, std::size_t N>
+Value choose(const std::string& option, const std::string& text, const Choices<Value, N>& choices) {
+  for (const auto& [name, value] : choices) {
+    if (text == name) return value;
+  }
+  refuse(option, text, "one of " + names_of(choices));
+}
+
+template <typename Value, std::size_t N>
+void add_choice(CLI::App& app, const std::string& option, Value& target,
+                const Choices<Value, N>& choices, const std::string& description) {
   app.add_option_function<std::string>(
          option,
-         [&target, option, choices, names](const std::string& text) {
-           for (const auto& [name, value] : choices) {
-             if (text == name) {
-               target = value;
-               return;
-             }
-           }
-           refuse(option, text, "one of " + names);
+         [&target, option, &choices](const std::string& text) {
+           target = choose(option, text, choices);
          },
          description)
-      ->type_name(names)
-      ->envname(environment);
+      ->type_name(names_of(choices));
 }
 
 void add_timeout(CLI::App& app, RunSettings& run) {
@@ -122,16 +143,18 @@ void add_timeout(CLI::App& app, RunSettings& run) {
       ->type_name("S");
 }
 
+// CLI11 would look at the environment for every subcommand's options, asked for or not.
+std::optional<std::string> from_environment(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
 void add_common_options(CLI::App& app, CommandLine& line) {
-  app.add_option("--db", line.database, "The database [default: progress.db]")
-      ->type_name("FILE")
-      ->envname("PROGRESS_TRACKER_DB");
-  add_choice(app, "--log-level", line.log_level,
-             std::array<std::pair<const char*, LogLevel>, 5>{{{"debug", LogLevel::kDebug},
-                                                              {"info", LogLevel::kInfo},
-                                                              {"warn", LogLevel::kWarn},
-                                                              {"error", LogLevel::kError},
-                                                              {"off", LogLevel::kOff}}},
+  app.add_option("--db", line.database,
+                 "The database [default: $PROGRESS_TRACKER_DB, or progress.db]")
+      ->type_name("FILE");
+  add_choice(app, "--log-level", line.log_level, kLogLevels,
              "What the library logs to standard error [default: warn]");
 }
 
@@ -165,13 +188,9 @@ CLI::App* add_run(CLI::App& app, CommandLine& line, RunSettings& run, bool& null
                    std::numeric_limits<std::int64_t>::max(),
                    "Stop once so many images of this run failed; 0: never [default: 0]");
   add_timeout(*command, run);
-  add_choice(*command, "--progress", run.progress,
-             std::array<std::pair<const char*, ProgressMode>, 5>{{{"auto", ProgressMode::kAuto},
-                                                                  {"bar", ProgressMode::kBar},
-                                                                  {"plain", ProgressMode::kPlain},
-                                                                  {"json", ProgressMode::kJson},
-                                                                  {"none", ProgressMode::kNone}}},
-             "How to show progress on standard error [default: auto]", "PROGRESS_TRACKER_PROGRESS");
+  add_choice(
+      *command, "--progress", run.progress, kProgressModes,
+      "How to show progress on standard error [default: $PROGRESS_TRACKER_PROGRESS, or auto]");
   add_common_options(*command, line);
   return command;
 }
@@ -223,7 +242,9 @@ SplitWords split_at_separator(const std::vector<std::string>& words) {
 
 std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>& words,
                                                   const Streams& streams) {
-  CommandLine line{.database = "progress.db", .log_level = LogLevel::kWarn, .command = {}};
+  CommandLine line{.database = from_environment("PROGRESS_TRACKER_DB").value_or("progress.db"),
+                   .log_level = LogLevel::kWarn,
+                   .command = {}};
   RunSettings run;
   StatusSettings status;
   bool null_separated = false;
@@ -246,6 +267,10 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
     app.parse(std::move(own));
     if (run_command->parsed()) {
       check_run(run, std::move(split.command), extensions, run_command->count("--ext") > 0);
+      if (const auto mode = from_environment("PROGRESS_TRACKER_PROGRESS");
+          mode && run_command->count("--progress") == 0) {
+        run.progress = choose("PROGRESS_TRACKER_PROGRESS", *mode, kProgressModes);
+      }
       if (null_separated) run.separator = '\0';
       line.command = std::move(run);
     } else {

@@ -191,6 +191,18 @@ std::string check_place(const std::string& path) {
 }
 
 std::optional<Header> read_header(const std::string& path) {
+  // Not SQLite's xFileSize, which takes a file of one byte for an empty one.
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    refuse(ErrorCode::kIo, path, std::strerror(errno));
+  }
+  if (info.st_size == 0) {
+    return std::nullopt;
+  }
+  constexpr off_t kSmallestPage = 512;
+  if (info.st_size < kSmallestPage) {
+    refuse(ErrorCode::kNotADatabase, path, "not an SQLite file");
+  }
   try {
     const Connection connection(path, OpenMode::kReadOnly);
     sqlite3_file* file = nullptr;
@@ -198,13 +210,6 @@ std::optional<Header> read_header(const std::string& path) {
                          static_cast<void*>(&file));
     if (file == nullptr || file->pMethods == nullptr) {
       refuse(ErrorCode::kIo, path, "cannot be read");
-    }
-    sqlite3_int64 size = 0;
-    if (file->pMethods->xFileSize(file, &size) != SQLITE_OK) {
-      refuse(ErrorCode::kIo, path, "cannot be read");
-    }
-    if (size == 0) {
-      return std::nullopt;
     }
     std::array<unsigned char, kHeaderBytes> header{};
     const int code = file->pMethods->xRead(file, header.data(), kHeaderBytes, 0);

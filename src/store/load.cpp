@@ -26,8 +26,12 @@ constexpr char kSelectTargetSql[] =
 constexpr char kInsertJobSql[] =
     "INSERT INTO job (name, upstream, ready, loader, created_at, updated_at) "
     "VALUES (?1, ?2, 0, ?3, ?4, ?4)";
+// Params: job.
+constexpr char kSelectLoaderSql[] = "SELECT loader FROM job WHERE id = ? AND name IS NOT NULL";
 // Params: loader, job.
 constexpr char kSetLoaderSql[] = "UPDATE job SET loader = ? WHERE id = ?";
+// Params: job, loader.
+constexpr char kAbandonSql[] = "UPDATE job SET loader = 0 WHERE id = ? AND loader = ?";
 // Params: published, job.
 constexpr char kPublishSql[] =
     "UPDATE job SET ready = 1, loader = NULL, published = ? WHERE id = ?";
@@ -207,6 +211,11 @@ void set_loader(Connection& connection, JobId job, WorkerId loader) {
   Query(connection, kSetLoaderSql, loader, job).run();
 }
 
+WorkerId loader_of(Connection& connection, JobId job) {
+  Query query(connection, kSelectLoaderSql, job);
+  return WorkerId{query.next() ? query.integer(0) : 0};
+}
+
 bool load_list_piece(Connection& connection, ListLoad& load,
                      std::span<const std::filesystem::path> paths,
                      std::span<const std::string> splits, const std::function<bool()>& is_over) {
@@ -251,8 +260,8 @@ void publish_chained(Connection& connection, JobId job) {
   Query(connection, kPublishChainedSql, job).run();
 }
 
-void abandon_load(Connection& connection, JobId job) {
-  Query(connection, kSetLoaderSql, std::int64_t{0}, job).run();
+void abandon_load(Connection& connection, JobId job, WorkerId loader) {
+  Query(connection, kAbandonSql, job, loader).run();
 }
 
 void hide_job(Connection& connection, JobId job) { Query(connection, kHideJobSql, job).run(); }

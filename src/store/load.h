@@ -64,6 +64,9 @@ JobId insert_job(sqlite::Connection& connection, std::string_view name,
 // Begins loading an existing job.
 void set_loader(sqlite::Connection& connection, JobId job, WorkerId loader);
 
+// Who is loading the job; WorkerId{0} if nobody is, or there is no such job any more.
+WorkerId loader_of(sqlite::Connection& connection, JobId job);
+
 // Adds images from `load.next` on until the list ends or `is_over`, asked every few hundred
 // images, says so. True: the list has ended.
 bool load_list_piece(sqlite::Connection& connection, ListLoad& load,
@@ -76,8 +79,8 @@ void publish(sqlite::Connection& connection, const ListLoad& load);
 // Ends the load of a chained job, whose mark and counts were written with its pieces.
 void publish_chained(sqlite::Connection& connection, JobId job);
 
-// Gives a load up: what it left is for the next one to clear away.
-void abandon_load(sqlite::Connection& connection, JobId job);
+// Gives up a load of `loader`: what it left is for the next one to clear away.
+void abandon_load(sqlite::Connection& connection, JobId job, WorkerId loader);
 
 // Takes the job out of everybody's sight and frees its name; its rows remain to be cleared.
 void hide_job(sqlite::Connection& connection, JobId job);

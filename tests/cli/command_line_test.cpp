@@ -100,6 +100,8 @@ TEST_F(CommandLineTest, TakesTheDatabaseFromFlagThenEnvironmentThenDefault) {
   setenv("PROGRESS_TRACKER_DB", "env.db", 1);
   EXPECT_EQ(understood({"status", "j"}).database, "env.db");
   EXPECT_EQ(understood({"status", "j", "--db", "flag.db"}).database, "flag.db");
+  EXPECT_EQ(understood({"run", "--db=flag.db", "--job=j", "--images=d", "--", "c"}).database,
+            "flag.db");
   setenv("PROGRESS_TRACKER_DB", "", 1);
   EXPECT_EQ(understood({"status", "j"}).database, "progress.db");
 }
@@ -110,6 +112,8 @@ TEST_F(CommandLineTest, TakesTheProgressModeFromTheEnvironment) {
   EXPECT_EQ(run({"--job", "j", "--images", "d", "--progress=bar"}).progress, ProgressMode::kBar);
   setenv("PROGRESS_TRACKER_PROGRESS", "loud", 1);
   EXPECT_EQ(std::get<int>(parse({"run", "--job", "j", "--images", "d", "--", "c"})), kExitUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("PROGRESS_TRACKER_PROGRESS: 'loud' is not one of"));
+  status({"j"});  // which shows no progress
 }
 
 TEST_F(CommandLineTest, StatusTakesAnyJobName) {

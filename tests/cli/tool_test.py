@@ -199,7 +199,7 @@ class RunTest(ToolTest):
 
     def test_ends_commands_that_take_too_long(self):
         self.make("d/a.png")
-        self.run_images("sleep", "1000", options=("--timeout", "0.1"), expect=1)
+        self.run_images("sh", "-c", "sleep 1000", options=("--timeout", "0.1"), expect=1)
         self.assertEqual(self.rows("SELECT error_message FROM images"),
                          [("timed out after 0.1 s",)])
 
@@ -335,12 +335,12 @@ class StopTest(ToolTest):
                 process = self.start_waiting_run()
                 process.send_signal(number)
                 self.finish(process, expect=code)
+                line = re.search("to go on: (.*)\n", self.err).group(1)
                 self.assertFalse(any(map(self.is_running, self.lines("runs"))))
                 self.assertEqual(self.counts(), (4, 0, 0, 0))
                 self.assertEqual(self.rows("SELECT sum(deaths) FROM images"), [(0,)])
                 os.remove(self.path("runs"))
 
-        line = re.search("to go on: (.*)\n", self.err).group(1)
         self.make("go")
         subprocess.run(["bash", "-c", line], cwd=self.home, env=self.environment, check=True,
                        stderr=subprocess.DEVNULL, timeout=DEADLINE_S)
@@ -485,7 +485,7 @@ class ProgressTest(ToolTest):
         for columns in (40, 120):
             with self.subTest(columns=columns):
                 written = self.on_terminal(columns, TERM="xterm")
-                bars = [part.removesuffix("\x1b[K") for part in re.split("\r\n|\r", written)
+                bars = [part.replace("\x1b[K", "") for part in re.split("\r\n|\r", written)
                         if "%" in part]
                 self.assertTrue(bars)
                 for bar in bars:

@@ -1,9 +1,11 @@
 #include "remote_tracker.h"
 
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -80,6 +82,7 @@ std::vector<Image> images_in(const Words& words, std::size_t begin) {
 
 // Lives until the test closes the standard input.
 int sit(const Arguments& /*arguments*/) {
+  ::prctl(PR_SET_PDEATHSIG, 0);  // it is there to outlive its parent
   say("ok\t" + std::to_string(::getpid()));
   ::close(STDOUT_FILENO);
   while (hear().has_value()) {

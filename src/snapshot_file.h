@@ -1,0 +1,39 @@
+// A file that appears under its name only when it is complete and on the disk.
+#ifndef PROGRESS_TRACKER_SRC_SNAPSHOT_FILE_H_
+#define PROGRESS_TRACKER_SRC_SNAPSHOT_FILE_H_
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+
+namespace progress_tracker {
+
+class SnapshotFile {
+ public:
+  // Makes an empty file with a name of its own in the directory of `target`; `mode` is cut by
+  // umask. Throws Error: kInvalidArgument if `target` cannot be a new database's name; kReadOnly,
+  // kFull, kIo.
+  SnapshotFile(const std::filesystem::path& target, mode_t mode);
+  SnapshotFile(const SnapshotFile&) = delete;
+  SnapshotFile& operator=(const SnapshotFile&) = delete;
+  ~SnapshotFile();  // removes what was not published
+
+  // Where to write.
+  const std::string& partial() const { return partial_; }
+
+  // Makes it empty again.
+  void clear();
+
+  // Syncs it and gives it its name. Throws Error: kInvalidArgument if somebody else has made a file
+  // of that name meanwhile; kFull, kIo.
+  void publish();
+
+ private:
+  const std::string target_;
+  std::string partial_;
+};
+
+}  // namespace progress_tracker
+
+#endif  // PROGRESS_TRACKER_SRC_SNAPSHOT_FILE_H_
