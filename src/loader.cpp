@@ -97,9 +97,7 @@ store::IsLoading Loader::is_loading() {
 }
 
 void Loader::clear_leftovers(std::string_view operation) {
-  const auto step = [&](Connection& db) {
-    return store::clear_leftovers_piece(db, is_loading());
-  };
+  const auto step = [&](Connection& db) { return store::clear_leftovers_piece(db, is_loading()); };
   while (transactions_.write(operation, step)) {
   }
 }
@@ -126,9 +124,9 @@ void Loader::when_free(std::string_view operation,
         break;
       case LoadTarget::Kind::kLoading:
         if (!budget.sleep(kLookAgain)) {
-          throw Error(ErrorCode::kBusy,
-                      std::string(operation) + ": somebody else is loading this job (waited " +
-                          std::to_string(options_.busy_timeout.count()) + " ms)");
+          throw Error(ErrorCode::kBusy, std::string(operation) +
+                                            ": somebody else is loading this job (waited " +
+                                            std::to_string(options_.busy_timeout.count()) + " ms)");
         }
         break;
     }
@@ -162,8 +160,7 @@ Loader::Result Loader::add_images(JobId job, std::span<const std::filesystem::pa
 }
 
 Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
-                            std::string_view new_name,
-                            std::span<const std::filesystem::path> paths,
+                            std::string_view new_name, std::span<const std::filesystem::path> paths,
                             std::span<const std::string> splits) {
   const bool short_list = paths.size() <= kShortList;
   std::optional<WorkerId> self;
@@ -181,8 +178,8 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
   // One piece of the list, and with the last one the publication, in the caller's transaction.
   const auto piece = [&](Connection& db, Step next) {
     const auto end = clock_.now() + kPieceTime;
-    next.finished = store::load_list_piece(
-        db, next.load, paths, splits, [&] { return !short_list && clock_.now() >= end; });
+    next.finished = store::load_list_piece(db, next.load, paths, splits,
+                                           [&] { return !short_list && clock_.now() >= end; });
     if (next.finished) {
       store::publish(db, next.load);
     }
@@ -193,8 +190,7 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
     step = transactions_.write(operation, [&](Connection& db) {
       const LoadTarget target = find(db);
       Step first{.kind = target.kind, .load = {}, .finished = false};
-      if (target.kind == LoadTarget::Kind::kLoading ||
-          target.kind == LoadTarget::Kind::kLeftover) {
+      if (target.kind == LoadTarget::Kind::kLoading || target.kind == LoadTarget::Kind::kLeftover) {
         return first;
       }
       if (target.upstream.has_value()) {
@@ -248,15 +244,14 @@ JobId Loader::chain_job(std::string_view name, JobId upstream) {
     return transactions_.write(kOperation, [&](Connection& db) {
       store::require_job(db, kOperation, upstream);
       const LoadTarget target = store::load_target(db, name, is_loading());
-      if (target.kind == LoadTarget::Kind::kLoading ||
-          target.kind == LoadTarget::Kind::kLeftover) {
+      if (target.kind == LoadTarget::Kind::kLoading || target.kind == LoadTarget::Kind::kLeftover) {
         return target.kind;
       }
       if (target.kind == LoadTarget::Kind::kFree) {
         if (target.upstream != upstream) {
-          throw Error(ErrorCode::kInvalidArgument,
-                      "chain_job: " + store::describe(target.job) +
-                          " has this name, and is not fed by " + store::describe(upstream));
+          throw Error(ErrorCode::kInvalidArgument, "chain_job: " + store::describe(target.job) +
+                                                       " has this name, and is not fed by " +
+                                                       store::describe(upstream));
         }
         job = target.job;
         finished = true;

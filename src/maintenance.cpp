@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <string_view>
 
@@ -64,9 +63,8 @@ class Session {
   }
   // We load nothing, so whoever does is another worker; 0 is a load given up.
   store::IsLoading is_loading() {
-    return [this](WorkerId worker, JobId) {
-      return worker != WorkerId{0} && locks_.is_alive(worker);
-    };
+    return
+        [this](WorkerId worker, JobId) { return worker != WorkerId{0} && locks_.is_alive(worker); };
   }
 
   // Copies the database into a file that is empty.
@@ -160,8 +158,8 @@ class Findings {
               " were never started and would never be claimed: repair() corrects that");
     }
     if (found.images != found.published) {
-      problem(job + " should have " + images(found.published) + " and has " +
-              number(found.images) + ": some were removed from outside");
+      problem(job + " should have " + images(found.published) + " and has " + number(found.images) +
+              ": some were removed from outside");
     }
     if (found.without_split > 0) {
       problem(job + ": " + images(found.without_split) + " of a split that is not there");
@@ -194,7 +192,8 @@ class Findings {
       }
       examination_.leftovers.push_back({job.job, job.unseen});
       note(store::describe(job.job) + ": a load or a removal was cut off and left " +
-           images(job.unseen) + " that nobody sees: the next create_job(), or repair(), clears them");
+           images(job.unseen) +
+           " that nobody sees: the next create_job(), or repair(), clears them");
     }
   }
 
@@ -244,8 +243,9 @@ void examine_content(Examination& found, Connection& connection, Session& sessio
 
   found.damage = store::damage(connection);
   if (!found.damage.empty()) {
-    findings.problem("the file is damaged: stop writing to it, keep it and its side files as they "
-                     "are, and restore a copy; its counts and workers were not looked at");
+    findings.problem(
+        "the file is damaged: stop writing to it, keep it and its side files as they "
+        "are, and restore a copy; its counts and workers were not looked at");
     return;
   }
   found.dangling_references = store::dangling_references(connection);
@@ -268,7 +268,7 @@ void check_sound(const std::filesystem::path& path, std::chrono::milliseconds bu
   }
 }
 
-void correct_counts(Session& session, Repair& repair) {
+void correct_counts(Session& session, Repair& report) {
   const auto jobs = session.transactions().read("repair", store::countable_jobs);
   for (const JobId job : jobs) {
     const auto count = [&](Connection& db) { return store::recount(db, job); };
@@ -283,36 +283,36 @@ void correct_counts(Session& session, Repair& repair) {
       return again;
     });
     for (CountDifference& difference : differences_in(found)) {
-      repair.done.push_back(name_of(difference.job_id, difference.split) + ": the counts said " +
+      report.done.push_back(name_of(difference.job_id, difference.split) + ": the counts said " +
                             in_words(difference.stored) + " and say " +
                             in_words(difference.counted) + " now");
-      repair.corrected.push_back(std::move(difference));
+      report.corrected.push_back(std::move(difference));
     }
     if (!found.mark_is_sound()) {
-      repair.done.push_back(store::describe(job) + ": images after number " +
+      report.done.push_back(store::describe(job) + ": images after number " +
                             number(found.all_started) + " can be claimed again");
     }
   }
 }
 
-void forget_workers(Session& session, Repair& repair) {
-  repair.workers_forgotten = session.transactions().write("repair", [&](Connection& db) {
+void forget_workers(Session& session, Repair& report) {
+  report.workers_forgotten = session.transactions().write("repair", [&](Connection& db) {
     const auto before = store::all_workers(db, session.is_alive()).size();
     store::forget_dead_workers(db, WorkerId{0}, session.is_alive());
     const auto after = store::all_workers(db, session.is_alive()).size();
     return static_cast<std::int64_t>(before - after);
   });
-  if (repair.workers_forgotten > 0) {
-    repair.done.push_back("forgot " + counted(repair.workers_forgotten, "worker that is gone",
-                                              "workers that are gone") +
-                          " and held nothing");
+  if (report.workers_forgotten > 0) {
+    report.done.push_back(
+        "forgot " +
+        counted(report.workers_forgotten, "worker that is gone", "workers that are gone") +
+        " and held nothing");
   }
 }
 
-void clear_leftovers(Session& session, Repair& repair) {
-  const auto unfinished = session.transactions().read("repair", [&](Connection& db) {
-    return store::unfinished_jobs(db, session.is_loading());
-  });
+void clear_leftovers(Session& session, Repair& report) {
+  const auto unfinished = session.transactions().read(
+      "repair", [&](Connection& db) { return store::unfinished_jobs(db, session.is_loading()); });
   const auto clear_piece = [&](Connection& db) {
     return store::clear_leftovers_piece(db, session.is_loading());
   };
@@ -320,8 +320,8 @@ void clear_leftovers(Session& session, Repair& repair) {
   }
   for (const store::UnfinishedJob& job : unfinished) {
     if (!job.loader.has_value()) {
-      ++repair.leftovers_cleared;
-      repair.done.push_back(store::describe(job.job) + ": cleared away " + images(job.unseen) +
+      ++report.leftovers_cleared;
+      report.done.push_back(store::describe(job.job) + ": cleared away " + images(job.unseen) +
                             " that a cut-off load or removal had left");
     }
   }
@@ -346,22 +346,22 @@ Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_
   PROGRESS_TRACKER_TRACE("repair");
   check_sound(path, busy_timeout);
   Session session(path, /*read_only=*/false, busy_timeout);
-  Repair repair;
-  correct_counts(session, repair);
+  Repair report;
+  correct_counts(session, report);
   // In this order: a dead worker's row stays as long as a load bears its name.
-  clear_leftovers(session, repair);
-  forget_workers(session, repair);
-  return repair;
+  clear_leftovers(session, report);
+  forget_workers(session, report);
+  return report;
 }
 
 void snapshot(const std::filesystem::path& path, const std::filesystem::path& out,
               std::chrono::milliseconds busy_timeout) {
   PROGRESS_TRACKER_TRACE("snapshot");
-  SnapshotFile::check(out);
+  const std::string target = SnapshotFile::checked(out);
   Session session(path, /*read_only=*/true, busy_timeout);
   struct stat info {};
   const bool known = ::stat(session.path().c_str(), &info) == 0;
-  SnapshotFile file(out, known ? info.st_mode & 0777U : 0644U);
+  SnapshotFile file(target, known ? info.st_mode & 0777U : 0644U);
   session.copy_to(file);
   file.publish();
 }

@@ -21,8 +21,8 @@ std::string prepare_database(const std::filesystem::path& path, const Options& o
 
 // Opens a connection to a database that prepare_database() has returned, sets it up, and makes
 // sure that it is in WAL mode. Waits for others within busy_timeout. Throws Error.
-std::unique_ptr<sqlite::Connection> open_connection(const std::string& path,
-                                                    const Options& options, Clock& clock);
+std::unique_ptr<sqlite::Connection> open_connection(const std::string& path, const Options& options,
+                                                    Clock& clock);
 
 }  // namespace progress_tracker
 

@@ -1,35 +1,23 @@
+// The door: each function checks its arguments, opens its transaction, calls the store, answers.
 #include "progress_tracker/progress_tracker.h"
 
 #include <algorithm>
 #include <exception>
 #include <limits>
-#include <mutex>
 #include <set>
 #include <tuple>
 #include <utility>
 
-#include "clock.h"
-#include "fork_generation.h"
-#include "gate.h"
-#include "loader.h"
-#include "log_internal.h"
-#include "mark_buffer.h"
-#include "open_database.h"
 #include "progress_tracker/rules.h"
 #include "progress_tracker/trace.h"
-#include "sqlite/checkpoint_guard.h"
 #include "sqlite/durable.h"
-#include "sqlite/file_identity.h"
-#include "sqlite/thread_connections.h"
-#include "sqlite/transaction.h"
 #include "store/batches.h"
 #include "store/counts.h"
 #include "store/images.h"
 #include "store/jobs.h"
 #include "store/work.h"
 #include "store/workers.h"
-#include "testing_hooks.h"
-#include "worker_identity.h"
+#include "tracker_impl.h"
 
 namespace progress_tracker {
 namespace {
@@ -44,318 +32,7 @@ std::int64_t as_limit(std::size_t limit) {
   return static_cast<std::int64_t>(std::min(limit, kAll));
 }
 
-Options checked(Options options) {
-  const auto require = [](bool good, const char* what) {
-    if (!good) {
-      throw Error(ErrorCode::kInvalidArgument, std::string("open: Options::") + what);
-    }
-  };
-  require(options.busy_timeout.count() >= 0, "busy_timeout is negative");
-  require(options.retry_delay.count() >= 0, "retry_delay is negative");
-  require(options.max_retries >= 0, "max_retries is negative");
-  require(options.cache_size_kib >= 0, "cache_size_kib is negative");
-  require(options.max_deaths >= 0, "max_deaths is negative");
-  require(options.synchronous == Options::Synchronous::kNormal ||
-              options.synchronous == Options::Synchronous::kFull,
-          "synchronous is neither kNormal nor kFull");
-  // For ever, for every purpose; and small enough for arithmetic in nanoseconds.
-  constexpr std::chrono::milliseconds kForEver = std::chrono::hours(24 * 365 * 10);
-  options.busy_timeout = std::min(options.busy_timeout, kForEver);
-  options.retry_delay = std::min(options.retry_delay, kForEver);
-  return options;
-}
-
-[[noreturn]] void throw_not_found(std::string_view operation, ImageId image) {
-  throw Error(ErrorCode::kNotFound,
-              std::string(operation) + ": no such " + store::describe(image));
-}
-
-[[noreturn]] void throw_completed(std::string_view operation, ImageId image) {
-  throw Error(ErrorCode::kInvalidTransition, std::string(operation) + ": " +
-                                                 store::describe(image) +
-                                                 ": completed images stay completed");
-}
-
 }  // namespace
-
-class ProgressTracker::Impl {
- public:
-  Impl(const std::filesystem::path& given_path, const Options& given_options, Clock& given_clock)
-      : options(checked(given_options)),
-        clock(given_clock),
-        path(prepare_database(given_path, options, clock)),
-        checkpointer(open_connection(path, options, clock)),
-        file(sqlite::file_id(path)),
-        guard(*checkpointer, clock),
-        connections([this] { return open_same_file(); }),
-        transactions(path, options, clock, connections, guard),
-        worker(transactions, path, options, clock),
-        loader(transactions, worker, options, clock),
-        buffer(options.mark_buffer) {}
-
-  class Call;
-
-  [[noreturn]] void throw_moved(std::string_view operation) const {
-    throw Error(ErrorCode::kDatabaseMoved,
-                std::string(operation) + ": " + path + ": the file was deleted, renamed or replaced");
-  }
-
-  // A further connection, to the file that the first one opened, and not to whatever has its name
-  // now.
-  std::unique_ptr<Connection> open_same_file() const {
-    if (sqlite::file_id(path) != file) {
-      throw_moved("open");
-    }
-    auto connection = open_connection(path, options, clock);
-    if (sqlite::file_id(path) != file) {
-      throw_moved("open");
-    }
-    return connection;
-  }
-
-  store::IsAlive is_alive() {
-    return [this](WorkerId other) { return worker.is_alive(other); };
-  }
-
-  // Commits the buffered marks. Returns a warning if some of them had become impossible.
-  std::string flush_marks();
-  std::string flush_marks_locked();
-
-  void remember_handed_out(std::span<const Image> images) {
-    if (buffer.enabled()) {
-      const std::lock_guard lock(buffer_mutex);
-      buffer.handed_out(images);
-    }
-  }
-  void forget_handed_out() {
-    if (buffer.enabled()) {
-      const std::lock_guard lock(buffer_mutex);
-      buffer.forget_handed_out();
-    }
-  }
-
-  void mark(Call& call, ImageId image, std::optional<std::string> error);
-  void mark_now(std::string_view operation, const Outcome& mark);
-  void hold_mark(Call& call, Outcome mark);
-
-  void close();
-  // Returns a warning, to be logged once no lock is held.
-  std::string close_quietly();
-  // Lets go of everything without writing. The gate is closed.
-  void let_go() noexcept {
-    worker.drop_lock();
-    connections.close_all();
-    checkpointer.reset();
-  }
-
-  // Constant after construction.
-  const Options options;
-  Clock& clock;
-  const std::string path;
-  const std::uint64_t process = fork_generation();
-
-  Gate gate;
-  std::mutex closing;  // taken before buffer_mutex
-
-  // From the disk to the door; each uses those above it.
-  std::unique_ptr<Connection> checkpointer;
-  const std::optional<sqlite::FileId> file;
-  sqlite::CheckpointGuard guard;
-  sqlite::ThreadConnections connections;
-  sqlite::Transactions transactions;
-  WorkerIdentity worker;
-  Loader loader;
-
-  std::mutex buffer_mutex;  // taken before the writer's place
-  MarkBuffer buffer;        // guarded by buffer_mutex
-};
-
-// One call of the public interface: refused if the tracker is closed or a parent's; and what it
-// has to warn of is logged when it holds nothing any more.
-class ProgressTracker::Impl::Call {
- public:
-  Call(Impl& impl, std::string_view operation) : impl_(impl), operation_(operation) {
-    if (impl.process != fork_generation()) {
-      throw Error(ErrorCode::kForked, std::string(operation) + ": " + impl.path +
-                                          ": opened before fork(): open a new tracker");
-    }
-    if (!impl.gate.enter()) {
-      throw Error(ErrorCode::kClosed,
-                  std::string(operation) + ": " + impl.path + ": the tracker is closed");
-    }
-  }
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-  ~Call() {
-    const std::string notice = impl_.transactions.take_notice();
-    impl_.gate.leave();
-    for (const std::string& each : {warning_, notice}) {
-      if (!each.empty()) {
-        internal::log(LogLevel::kWarn, each);
-      }
-    }
-  }
-
-  std::string_view operation() const { return operation_; }
-
-  void warn(std::string warning) {
-    if (!warning.empty()) {
-      warning_ = std::move(warning);
-    }
-  }
-
-  // To be called when the arguments are checked. Marks held back are committed first, so that the
-  // call sees them.
-  void will_read() { warn(impl_.flush_marks()); }
-  void will_write() {
-    check_writable();
-    warn(impl_.flush_marks());
-  }
-  void check_writable() const {
-    if (impl_.options.read_only) {
-      throw Error(ErrorCode::kReadOnly,
-                  std::string(operation_) + ": " + impl_.path + ": opened read-only");
-    }
-  }
-
-  // Runs the work as one transaction.
-  template <typename Work>
-  auto read(const Work& work) {
-    return impl_.transactions.read(operation_, work);
-  }
-  template <typename Work>
-  auto write(const Work& work) {
-    return impl_.transactions.write(operation_, work);
-  }
-
- private:
-  Impl& impl_;
-  std::string_view operation_;
-  std::string warning_;
-};
-
-std::string ProgressTracker::Impl::flush_marks() {
-  if (!buffer.enabled()) {
-    return {};
-  }
-  const std::lock_guard lock(buffer_mutex);
-  return flush_marks_locked();
-}
-
-std::string ProgressTracker::Impl::flush_marks_locked() {
-  if (buffer.empty()) {
-    return {};
-  }
-  const auto marked = transactions.write("commit buffered marks", [&](Connection& db) {
-    store::StateChanges changes(db, clock.wall_ms());
-    const auto result = changes.mark_all(buffer.marks());
-    changes.finish();
-    return result;
-  });
-  buffer.clear();
-  const std::size_t dropped = marked.refused + marked.unknown.size();
-  if (dropped == 0) {
-    return {};
-  }
-  return "buffered marks: " + path + ": dropped " + std::to_string(dropped) +
-         " that another tracker had made impossible";
-}
-
-void ProgressTracker::Impl::mark(Call& call, ImageId image, std::optional<std::string> error) {
-  call.check_writable();
-  Outcome outcome{.id = image, .attempt = 0, .error = std::move(error)};
-  if (buffer.enabled()) {
-    hold_mark(call, std::move(outcome));
-  } else {
-    mark_now(call.operation(), outcome);
-  }
-}
-
-void ProgressTracker::Impl::mark_now(std::string_view operation, const Outcome& mark) {
-  transactions.write(operation, [&](Connection& db) {
-    store::StateChanges changes(db, clock.wall_ms());
-    const auto result =
-        changes.mark(mark.id, mark.attempt,
-                     mark.error.has_value() ? std::optional<std::string_view>(*mark.error)
-                                            : std::nullopt);
-    if (result == store::StateChanges::Result::kUnknown) {
-      throw_not_found(operation, mark.id);
-    }
-    if (result == store::StateChanges::Result::kCompleted) {
-      throw_completed(operation, mark.id);
-    }
-    changes.finish();
-  });
-}
-
-void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
-  const std::lock_guard lock(buffer_mutex);
-  if (buffer.full()) {
-    call.warn(flush_marks_locked());  // an earlier commit failed: no more than N are held
-  }
-  auto standing = buffer.standing(mark.id);
-  if (!standing.has_value()) {
-    const auto stored =
-        call.read([&](Connection& db) { return store::standing_of(db, mark.id); });
-    if (!stored.exists) {
-      throw_not_found(call.operation(), mark.id);
-    }
-    standing = stored.status;
-  }
-  if (standing == Status::kCompleted && mark.error.has_value()) {
-    throw_completed(call.operation(), mark.id);
-  }
-  if (standing != Status::kCompleted) {
-    buffer.add(std::move(mark), clock.now());
-  }
-  if (buffer.is_due(clock.now())) {
-    call.warn(flush_marks_locked());
-  }
-}
-
-void ProgressTracker::Impl::close() {
-  if (process != fork_generation()) {
-    throw Error(ErrorCode::kForked, "close: " + path + ": opened before fork()");
-  }
-  const std::string warning = close_quietly();
-  if (!warning.empty()) {
-    internal::log(LogLevel::kWarn, warning);
-  }
-}
-
-std::string ProgressTracker::Impl::close_quietly() {
-  const std::lock_guard lock(closing);
-  if (gate.is_closed()) {
-    return {};
-  }
-  gate.close();
-  std::string warning;
-  if (transactions.poisoned()) {
-    const std::lock_guard buffer_lock(buffer_mutex);
-    if (!buffer.empty()) {
-      warning = "close: " + path + ": lost " + std::to_string(buffer.size()) +
-                " buffered marks: an earlier commit has an unknown outcome";
-    }
-  } else {
-    try {
-      warning = flush_marks();
-      worker.farewell();
-    } catch (const Error& error) {
-      const std::lock_guard buffer_lock(buffer_mutex);
-      // What can be had by trying again is not given up.
-      if (!buffer.empty() || error.code() == ErrorCode::kBusy) {
-        gate.open();
-        throw;
-      }
-      warning = error.what();
-    } catch (...) {
-      gate.open();
-      throw;
-    }
-  }
-  let_go();
-  return warning;
-}
 
 ProgressTracker::ProgressTracker(const std::filesystem::path& db_path, Options options) {
   PROGRESS_TRACKER_TRACE("ProgressTracker.ProgressTracker");
@@ -737,8 +414,7 @@ std::map<std::string, StatusCounts> ProgressTracker::get_progress_by_split(JobId
   });
 }
 
-std::optional<ImageId> ProgressTracker::get_image_id(JobId job,
-                                                     const std::filesystem::path& path) {
+std::optional<ImageId> ProgressTracker::get_image_id(JobId job, const std::filesystem::path& path) {
   PROGRESS_TRACKER_TRACE("ProgressTracker.get_image_id");
   Impl::Call call(*impl_, "get_image_id");
   call.will_read();
@@ -810,8 +486,8 @@ BatchId ProgressTracker::create_batch_of(JobId job, int batch_num,
   PROGRESS_TRACKER_TRACE("ProgressTracker.create_batch_of");
   Impl::Call call(*impl_, "create_batch_of");
   if (image_ids.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, "create_batch_of: batch number " +
-                                                 std::to_string(batch_num) + ": has no images");
+    throw Error(ErrorCode::kInvalidArgument,
+                "create_batch_of: batch number " + std::to_string(batch_num) + ": has no images");
   }
   call.will_write();
   return call.write([&](Connection& db) {
@@ -835,9 +511,8 @@ void ProgressTracker::mark_batch_uploaded(BatchId batch_id) {
   PROGRESS_TRACKER_TRACE("ProgressTracker.mark_batch_uploaded");
   Impl::Call call(*impl_, "mark_batch_uploaded");
   call.will_write();
-  call.write([&](Connection& db) {
-    store::mark_batch_uploaded(db, batch_id, impl_->clock.wall_ms());
-  });
+  call.write(
+      [&](Connection& db) { store::mark_batch_uploaded(db, batch_id, impl_->clock.wall_ms()); });
 }
 
 void ProgressTracker::mark_batch_error(BatchId batch_id, std::string_view error_msg) {
@@ -874,30 +549,5 @@ std::vector<Image> ProgressTracker::get_batch_images(BatchId batch_id) {
   call.will_read();
   return call.read([&](Connection& db) { return store::batch_images(db, batch_id); });
 }
-
-// ---- For our own tests -------------------------------------------------------------------------
-
-namespace internal {
-
-struct TestAccess {
-  static std::unique_ptr<ProgressTracker> open(const std::filesystem::path& path,
-                                               const Options& options, Clock& clock) {
-    return std::unique_ptr<ProgressTracker>(new ProgressTracker(
-        std::make_unique<ProgressTracker::Impl>(path, options, clock)));
-  }
-  static void die(ProgressTracker& tracker) {
-    tracker.impl_->gate.close();
-    tracker.impl_->let_go();
-  }
-};
-
-std::unique_ptr<ProgressTracker> open_with_clock(const std::filesystem::path& path,
-                                                 const Options& options, Clock& clock) {
-  return TestAccess::open(path, options, clock);
-}
-
-void simulate_death(ProgressTracker& tracker) { TestAccess::die(tracker); }
-
-}  // namespace internal
 
 }  // namespace progress_tracker

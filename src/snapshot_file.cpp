@@ -38,7 +38,32 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0;
 }
 
-std::string checked(const std::filesystem::path& target) {
+std::string random_name(const std::string& path) {
+  std::array<std::uint32_t, 2> random{};
+  if (::getrandom(random.data(), sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
+    fail(errno, path, "find a name for it");
+  }
+  std::array<char, 32> suffix{};
+  std::snprintf(suffix.data(), suffix.size(), ".partial-%08x%08x", random[0], random[1]);
+  return path + suffix.data();
+}
+
+// Opens, syncs, closes.
+void sync_path(const std::string& path, int flags, const char* what) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) {
+    ::close(fd);
+  }
+  if (!synced) {
+    fail(error, path, what);
+  }
+}
+
+}  // namespace
+
+std::string SnapshotFile::checked(const std::filesystem::path& target) {
   if (target.empty()) {
     throw Error(ErrorCode::kInvalidArgument, "snapshot: the path of the copy is empty");
   }
@@ -65,33 +90,8 @@ std::string checked(const std::filesystem::path& target) {
   return path;
 }
 
-std::string random_name(const std::string& path) {
-  std::array<std::uint32_t, 2> random{};
-  if (::getrandom(random.data(), sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-    fail(errno, path, "find a name for it");
-  }
-  std::array<char, 32> suffix{};
-  std::snprintf(suffix.data(), suffix.size(), ".partial-%08x%08x", random[0], random[1]);
-  return path + suffix.data();
-}
-
-// Opens, syncs, closes.
-void sync_path(const std::string& path, int flags, const char* what) {
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) {
-    ::close(fd);
-  }
-  if (!synced) {
-    fail(error, path, what);
-  }
-}
-
-}  // namespace
-
-SnapshotFile::SnapshotFile(const std::filesystem::path& target, mode_t mode)
-    : target_(checked(target)), partial_(random_name(target_)) {
+SnapshotFile::SnapshotFile(const std::string& target, mode_t mode)
+    : target_(target), partial_(random_name(target_)) {
   const int fd = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (fd < 0) {
     fail(errno, target_, "make it");

@@ -11,10 +11,12 @@ namespace progress_tracker {
 
 class SnapshotFile {
  public:
-  // Makes an empty file with a name of its own in the directory of `target`; `mode` is cut by
-  // umask. Throws Error: kInvalidArgument if `target` cannot be a new database's name; kReadOnly,
-  // kFull, kIo.
-  SnapshotFile(const std::filesystem::path& target, mode_t mode);
+  // `target` made absolute. Throws Error kInvalidArgument if it cannot be a new database's name.
+  static std::string checked(const std::filesystem::path& target);
+
+  // Makes an empty file with a name of its own in the directory of `target`, which checked() has
+  // returned; `mode` is cut by umask. Throws Error: kReadOnly, kFull, kIo.
+  SnapshotFile(const std::string& target, mode_t mode);
   SnapshotFile(const SnapshotFile&) = delete;
   SnapshotFile& operator=(const SnapshotFile&) = delete;
   ~SnapshotFile();  // removes what was not published

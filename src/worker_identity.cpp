@@ -61,8 +61,7 @@ bool WorkerIdentity::is_alive(WorkerId worker) {
 void WorkerIdentity::farewell() {
   const WorkerId worker = self();
   if (worker != WorkerId{0}) {
-    transactions_.write("close",
-                        [&](sqlite::Connection& db) { store::say_farewell(db, worker); });
+    transactions_.write("close", [&](sqlite::Connection& db) { store::say_farewell(db, worker); });
   }
   locks_.drop();
 }
@@ -115,8 +114,7 @@ WorkerId WorkerIdentity::try_to_register(WorkerId before) {
     if (before != WorkerId{0}) {
       store::hand_over(db, before, worker);
     }
-    store::forget_dead_workers(db, worker,
-                               [&](WorkerId other) { return locks_.is_alive(other); });
+    store::forget_dead_workers(db, worker, [&](WorkerId other) { return locks_.is_alive(other); });
     return worker;
   });
 }

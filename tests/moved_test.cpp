@@ -178,7 +178,7 @@ TEST_P(MovedTest, CanBeClosed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Database, MovedTest, testing::ValuesIn(kMoves),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& each) { return each.param.name; });
 
 TEST(Moved, AndPutBackIsFine) {
   const TempDirectory directory;

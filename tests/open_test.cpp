@@ -325,7 +325,7 @@ INSTANTIATE_TEST_SUITE_P(
                     OptionsCase{"cache_size_kib", {.cache_size_kib = -1}},
                     OptionsCase{"synchronous", {.synchronous = Options::Synchronous{2}}},
                     OptionsCase{"max_deaths", {.max_deaths = -1}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& each) { return each.param.name; });
 
 TEST_F(OpenTest, TheLargestOptionsAreFine) {
   Options options;
@@ -393,7 +393,7 @@ INSTANTIATE_TEST_SUITE_P(
         FileCase{"OnlyTheMagic", std::string("SQLite format 3\0", 16)},
         FileCase{"MagicAndZeros", with_header("SQLite format 3", 4096),
                  ErrorCode::kForeignDatabase}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& each) { return each.param.name; });
 
 TEST_F(OpenTest, RefusesADirectory) {
   fs::create_directories(directory / "sub");

@@ -113,13 +113,13 @@ class LogCapture {
     set_log_level(LogLevel::kWarn);
   }
 
-  std::vector<std::pair<LogLevel, std::string>> lines() {
+  std::vector<std::pair<LogLevel, std::string>> lines() const {
     const std::lock_guard lock(mutex_);
     return lines_;
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<std::pair<LogLevel, std::string>> lines_;  // guarded by mutex_
 };
 

@@ -29,9 +29,9 @@ class CheckpointGuard {
       : checkpointer_(checkpointer), clock_(clock) {}
 
   // Called after each commit by the thread that committed on `writer` and still holds the writer's
-  // place of its tracker; may wait as long as the writer's budget allows. The commit is done whatever becomes of the checkpoint, and a later one
-  // tries again; so a failure is not thrown but returned, to be logged once no lock is held. Empty:
-  // all is well.
+  // place of its tracker; may wait as long as the writer's budget allows. The commit is done
+  // whatever becomes of the checkpoint, and a later one tries again; so a failure is not thrown but
+  // returned, to be logged once no lock is held. Empty: all is well.
   std::string after_commit(Connection& writer);
 
  private:

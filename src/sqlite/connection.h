@@ -119,10 +119,8 @@ class Query {
   void bind(int index, std::string_view text);
   void bind(int index, Bytes bytes);
   template <typename Enum>
-    requires std::is_enum_v<Enum>
-  void bind(int index, Enum value) {
-    bind(index, static_cast<std::int64_t>(value));
-  }
+  requires std::is_enum_v<Enum>
+  void bind(int index, Enum value) { bind(index, static_cast<std::int64_t>(value)); }
 
   // Steps to the next row; false: there is none.
   bool next();
@@ -134,9 +132,7 @@ class Query {
   void run_again();
 
   std::int64_t integer(int column) const { return sqlite3_column_int64(statement_, column); }
-  bool is_null(int column) const {
-    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
-  }
+  bool is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
   // The bytes of a TEXT or BLOB, valid until the next step.
   std::string_view bytes(int column) const;
   std::string text(int column) const { return std::string(bytes(column)); }

@@ -21,8 +21,7 @@ void sync_directory(const std::string& path) {
     ::close(fd);
   }
   if (!synced) {
-    throw Failure(SQLITE_IOERR_DIR_FSYNC,
-                  "cannot sync " + directory + ": " + std::strerror(error));
+    throw Failure(SQLITE_IOERR_DIR_FSYNC, "cannot sync " + directory + ": " + std::strerror(error));
   }
 }
 
@@ -32,8 +31,8 @@ void sync_to_disk(Connection& connection, const std::string& path) {
   // The log is opened by the first read.
   Query(connection, "SELECT count(*) FROM property").run();
   sqlite3_file* log = nullptr;
-  const int code = sqlite3_file_control(connection.handle(), "main",
-                                        SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
+  const int code = sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                        static_cast<void*>(&log));
   if (code != SQLITE_OK || log == nullptr || log->pMethods == nullptr) {
     throw Failure(SQLITE_IOERR_FSYNC, "SQLite has no write-ahead log open");
   }

@@ -56,20 +56,20 @@ constexpr auto kNetworkFilesystems = std::to_array<FilesystemName>({
 constexpr std::uint32_t kFuse = 0x65735546;
 
 // FUSE says its name only in mountinfo. These keep their locks on one machine.
-constexpr auto kLocalFuse = std::to_array<std::string_view>({"fuseblk", "fuse.ntfs-3g",
-                                                             "fuse.fuse-overlayfs", "fuse.gocryptfs",
-                                                             "fuse.encfs", "fuse.bindfs"});
+constexpr auto kLocalFuse =
+    std::to_array<std::string_view>({"fuseblk", "fuse.ntfs-3g", "fuse.fuse-overlayfs",
+                                     "fuse.gocryptfs", "fuse.encfs", "fuse.bindfs"});
 constexpr auto kNetworkFuse = std::to_array<std::string_view>(
-    {"virtiofs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs",
-     "fuse.ceph", "fuse.ceph-fuse", "fuse.juicefs", "fuse.JuiceFS", "fuse.davfs2", "fuse.cifs",
-     "fuse.moosefs", "fuse.mfs", "fuse.lizardfs", "fuse.goofys", "fuse.blobfuse", "fuse.blobfuse2",
-     "fuse.grpcfuse", "fuse.osxfs", "fuse.vmhgfs-fuse", "fuse.prl_fs"});
+    {"virtiofs",         "fuse.sshfs",    "fuse.s3fs",      "fuse.gcsfuse",  "fuse.rclone",
+     "fuse.glusterfs",   "fuse.ceph",     "fuse.ceph-fuse", "fuse.juicefs",  "fuse.JuiceFS",
+     "fuse.davfs2",      "fuse.cifs",     "fuse.moosefs",   "fuse.mfs",      "fuse.lizardfs",
+     "fuse.goofys",      "fuse.blobfuse", "fuse.blobfuse2", "fuse.grpcfuse", "fuse.osxfs",
+     "fuse.vmhgfs-fuse", "fuse.prl_fs"});
 
 // The type that mountinfo (proc(5)) gives for a device; "" if it has none.
 std::string mounted_type(dev_t device) {
   std::ifstream mounts("/proc/self/mountinfo");
-  const std::string wanted =
-      std::to_string(major(device)) + ":" + std::to_string(minor(device));
+  const std::string wanted = std::to_string(major(device)) + ":" + std::to_string(minor(device));
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream fields(line);
     std::string mount_id;
@@ -90,8 +90,8 @@ std::string mounted_type(dev_t device) {
 std::string check_filesystem(const std::string& path, const std::string& directory) {
   struct statfs info {};
   if (::statfs(directory.c_str(), &info) != 0) {
-    refuse(ErrorCode::kIo, path, std::string("cannot examine its file system: ") +
-                                     std::strerror(errno));
+    refuse(ErrorCode::kIo, path,
+           std::string("cannot examine its file system: ") + std::strerror(errno));
   }
   const auto magic = static_cast<std::uint32_t>(info.f_type);
   const auto* const network = std::find_if(kNetworkFilesystems.begin(), kNetworkFilesystems.end(),
@@ -110,7 +110,8 @@ std::string check_filesystem(const std::string& path, const std::string& directo
   const std::string type = mounted_type(status.st_dev);
   const auto is_type = [&](std::string_view each) { return each == type; };
   if (std::any_of(kNetworkFuse.begin(), kNetworkFuse.end(), is_type)) {
-    refuse(ErrorCode::kUnsupportedFilesystem, path, type + " does not share locks: use a local disk");
+    refuse(ErrorCode::kUnsupportedFilesystem, path,
+           type + " does not share locks: use a local disk");
   }
   if (std::any_of(kLocalFuse.begin(), kLocalFuse.end(), is_type)) {
     return {};
@@ -181,8 +182,9 @@ std::string check_place(const std::string& path) {
              "has several hard links, and under each name SQLite would use other side files");
     }
     if ((info.stx_attributes_mask & info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) {
-      refuse(ErrorCode::kUnsupportedFilesystem, path,
-             "is a mount point by itself, so its side files would not be shared: mount its directory");
+      refuse(
+          ErrorCode::kUnsupportedFilesystem, path,
+          "is a mount point by itself, so its side files would not be shared: mount its directory");
     }
   } else if (errno != ENOENT) {
     refuse(ErrorCode::kIo, path, std::strerror(errno));

@@ -23,8 +23,8 @@ struct FileId {
 std::optional<FileId> file_id(const std::string& path);
 
 // Refuses a place where SQLite's locks or shared memory would not be shared by all who use the
-// file. For a file: not a regular one (kNotADatabase), several hard links, a mount point of its own;
-// for both, a network file system (kUnsupportedFilesystem). Returns a warning, or "".
+// file. For a file: not a regular one (kNotADatabase), several hard links, a mount point of its
+// own; for both, a network file system (kUnsupportedFilesystem). Returns a warning, or "".
 std::string check_place(const std::string& path);
 
 // What the first 100 bytes of an SQLite file say.

@@ -10,7 +10,7 @@
 namespace progress_tracker::sqlite {
 
 struct ThreadConnections::Pool {
-  Factory open;                              // constant after construction
+  Factory open;                               // constant after construction
   std::uint64_t process = fork_generation();  // constant after construction
 
   std::mutex mutex;

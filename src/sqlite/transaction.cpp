@@ -146,8 +146,7 @@ std::string Transactions::take_notice() {
   return std::exchange(notice_, {});
 }
 
-void Transactions::commit(std::string_view operation, Connection& connection,
-                          WaitBudget& budget) {
+void Transactions::commit(std::string_view operation, Connection& connection, WaitBudget& budget) {
   for (int tries = 0;; ++tries) {
     try {
       return Query(connection, "COMMIT").run();

@@ -166,8 +166,8 @@ BatchId create_batch_of(Connection& connection, const JobRow& job, int batch_num
   for (const ImageId image : members) {
     check_can_join(connection, job, batch_num, image);
   }
-  const BatchId batch = create_batch(connection, job.id, batch_num,
-                                     static_cast<std::int64_t>(members.size()), now);
+  const BatchId batch =
+      create_batch(connection, job.id, batch_num, static_cast<std::int64_t>(members.size()), now);
   for (const ImageId image : members) {
     Query(connection, kInsertMemberSql, image, batch).run();
     if (sequence_of(image) <= job.batched) {
@@ -178,8 +178,7 @@ BatchId create_batch_of(Connection& connection, const JobRow& job, int batch_num
   return batch;
 }
 
-std::vector<Image> unbatched_images(Connection& connection, const JobRow& job,
-                                    std::int64_t limit) {
+std::vector<Image> unbatched_images(Connection& connection, const JobRow& job, std::int64_t limit) {
   std::vector<Image> images;
   append_images(connection, kSelectLateSql, image_id(job.id, 0), job.last_batched_id(), limit,
                 images);

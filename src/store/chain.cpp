@@ -50,8 +50,7 @@ constexpr char kAppendBacklogSql[] =
 constexpr char kSelectBacklogSql[] =
     "SELECT position, image_id FROM chain_backlog WHERE job_id = ? ORDER BY position LIMIT ?";
 // Params: job, last position.
-constexpr char kDeleteBacklogSql[] =
-    "DELETE FROM chain_backlog WHERE job_id = ? AND position <= ?";
+constexpr char kDeleteBacklogSql[] = "DELETE FROM chain_backlog WHERE job_id = ? AND position <= ?";
 
 // Params: after, last, limit.
 constexpr char kSelectCompletedSql[] =

@@ -109,8 +109,7 @@ Progress checkpointed_progress(Connection& connection, JobId job) {
   query.next();
   progress.processed_count = query.integer(0);
   progress.error_count = query.integer(1);
-  progress.pending_count =
-      progress.total_images - progress.processed_count - progress.error_count;
+  progress.pending_count = progress.total_images - progress.processed_count - progress.error_count;
   return progress;
 }
 

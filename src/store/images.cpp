@@ -68,8 +68,8 @@ std::vector<std::int64_t> pending_page(Connection& connection, const JobRow& job
                                        std::int64_t after, std::int64_t limit) {
   std::vector<std::int64_t> ids;
   append_ids(connection, kPageOfReturnedSql, after, job.last_started_id(), limit, ids);
-  append_ids(connection, kPageOfUnstartedSql, std::max(after, job.last_started_id()),
-             job.last_id(), limit - static_cast<std::int64_t>(ids.size()), ids);
+  append_ids(connection, kPageOfUnstartedSql, std::max(after, job.last_started_id()), job.last_id(),
+             limit - static_cast<std::int64_t>(ids.size()), ids);
   return ids;
 }
 
@@ -148,8 +148,7 @@ const std::string& ImageReader::split_name(std::int64_t split) {
 std::optional<ImageId> find_image(Connection& connection, const JobRow& job,
                                   std::string_view path) {
   const auto [directory, name] = cut_path(path);
-  Query query(connection, kSelectIdByPathSql, job.id, Bytes{directory}, Bytes{name},
-              job.last_id());
+  Query query(connection, kSelectIdByPathSql, job.id, Bytes{directory}, Bytes{name}, job.last_id());
   if (!query.next()) {
     return std::nullopt;
   }

@@ -29,10 +29,10 @@ using IsLoading = std::function<bool(WorkerId, JobId)>;
 // of it, which takes the place of the original when it is committed.
 struct ListLoad {
   JobId job{};
-  std::int64_t published{0};   // the mark, as the load found it
-  std::int64_t last{0};        // number of the last image that was added
-  std::size_t next{0};         // index of the first path not yet looked at
-  std::int64_t differing{0};   // paths that the job had with another split
+  std::int64_t published{0};                   // the mark, as the load found it
+  std::int64_t last{0};                        // number of the last image that was added
+  std::size_t next{0};                         // index of the first path not yet looked at
+  std::int64_t differing{0};                   // paths that the job had with another split
   std::map<std::int64_t, std::int64_t> added;  // by split
 
   std::int64_t added_total() const { return last - published; }
@@ -85,7 +85,8 @@ void abandon_load(sqlite::Connection& connection, JobId job, WorkerId loader);
 // Takes the job out of everybody's sight and frees its name; its rows remain to be cleared.
 void hide_job(sqlite::Connection& connection, JobId job);
 
-// Clears away at most some thousand rows that dead loaders and removals left. False: there are none.
+// Clears away at most some thousand rows that dead loaders and removals left. False: there are
+// none.
 bool clear_leftovers_piece(sqlite::Connection& connection, const IsLoading& is_loading);
 
 }  // namespace progress_tracker::store

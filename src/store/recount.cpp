@@ -18,7 +18,8 @@ constexpr char kSelectJobsSql[] = "SELECT id FROM job WHERE name IS NOT NULL ORD
 constexpr char kSelectMarksSql[] =
     "SELECT published, started FROM job WHERE id = ? AND name IS NOT NULL";
 constexpr char kSelectSplitsSql[] =
-    "SELECT id, name, total, processing, completed, error FROM split WHERE job_id = ? ORDER BY name";
+    "SELECT id, name, total, processing, completed, error FROM split WHERE job_id = ? ORDER BY "
+    "name";
 
 // Params: first id, last id.
 constexpr char kWalkImagesSql[] =
@@ -58,8 +59,8 @@ std::vector<Recount::Split> stored_counts(Connection& connection, JobId job) {
     split.stored.processing = query.integer(3);
     split.stored.completed = query.integer(4);
     split.stored.error = query.integer(5);
-    split.stored.pending = query.integer(2) - split.stored.processing - split.stored.completed -
-                           split.stored.error;
+    split.stored.pending =
+        query.integer(2) - split.stored.processing - split.stored.completed - split.stored.error;
   }
   return splits;
 }
@@ -110,8 +111,7 @@ Recount recount(Connection& connection, JobId job) {
     if (counts == nullptr) {
       ++found.without_split;
     } else {
-      count(*counts, images.is_null(2) ? Status::kPending
-                                       : static_cast<Status>(images.integer(2)));
+      count(*counts, images.is_null(2) ? Status::kPending : static_cast<Status>(images.integer(2)));
     }
   }
   std::erase_if(splits, [](const Recount::Split& split) { return split.stored == split.counted; });

@@ -119,7 +119,8 @@ std::vector<Candidate> candidates_without_death(Connection& connection, const Jo
   ImageReader reader(connection);
   append_candidates(connection, reader, kSelectReturnedSql, image_id(job.id, 0),
                     job.last_started_id(), limit, candidates);
-  const bool untouched = !Query(connection, kAnyStateSql, job.last_started_id(), job.last_id()).next();
+  const bool untouched =
+      !Query(connection, kAnyStateSql, job.last_started_id(), job.last_id()).next();
   append_candidates(connection, reader, untouched ? kSelectUntouchedSql : kSelectUnstartedSql,
                     job.last_started_id(), job.last_id(), limit, candidates);
   return candidates;
@@ -171,10 +172,9 @@ std::vector<Image> claim(Connection& connection, JobRow job, WorkerId worker, st
     std::size_t length = 1;
     if (candidates[i].attempts == 0) {
       length = run_length(i, candidates.size(), id_at);
-      const auto again = std::find_if(
-          candidates.begin() + static_cast<std::ptrdiff_t>(i),
-          candidates.begin() + static_cast<std::ptrdiff_t>(i + length),
-          [](const Candidate& each) { return each.attempts > 0; });
+      const auto again = std::find_if(candidates.begin() + static_cast<std::ptrdiff_t>(i),
+                                      candidates.begin() + static_cast<std::ptrdiff_t>(i + length),
+                                      [](const Candidate& each) { return each.attempts > 0; });
       length = static_cast<std::size_t>(again - candidates.begin()) - i;
       Query(connection, kStartRunSql, worker, now, id_at(i), id_at(i + length - 1)).run();
     } else {

@@ -39,8 +39,7 @@ constexpr char kTakeBackSql[] =
 constexpr char kInsertFailureSql[] = "INSERT INTO failure (image_id, message) VALUES (?, ?)";
 
 // Params: to, from.
-constexpr char kHandOverImagesSql[] =
-    "UPDATE state SET worker = ? WHERE status = 1 AND worker = ?";
+constexpr char kHandOverImagesSql[] = "UPDATE state SET worker = ? WHERE status = 1 AND worker = ?";
 constexpr char kHandOverLoadsSql[] =
     "UPDATE job SET loader = ? WHERE loader IS NOT NULL AND loader = ?";
 
@@ -167,8 +166,7 @@ bool held_by_other(Connection& connection, const JobRow& job, WorkerId self,
 }
 
 TakenBack take_back(Connection& connection, const JobRow& job, WorkerId self, bool own,
-                    int max_deaths, std::int64_t limit, const IsAlive& is_alive,
-                    std::int64_t now) {
+                    int max_deaths, std::int64_t limit, const IsAlive& is_alive, std::int64_t now) {
   TakenBack taken;
   CountChanges counts;
   for (const WorkerId worker : holders(connection)) {
@@ -177,8 +175,8 @@ TakenBack take_back(Connection& connection, const JobRow& job, WorkerId self, bo
     }
     const int death = worker == self || said_farewell(connection, worker) ? 0 : 1;
     Query update(connection, kTakeBackSql);
-    for (const Held& held : held_by(connection, job, worker,
-                                    limit - static_cast<std::int64_t>(taken.total()))) {
+    for (const Held& held :
+         held_by(connection, job, worker, limit - static_cast<std::int64_t>(taken.total()))) {
       const int deaths = held.deaths + death;
       const bool died_too_often = death > 0 && max_deaths > 0 && deaths >= max_deaths;
       const Status status = died_too_often ? Status::kError : Status::kPending;

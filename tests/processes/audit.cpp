@@ -54,10 +54,9 @@ std::vector<Row> Audit::rows(const std::string& sql) {
     for (int column = 0; column < sqlite3_column_count(statement); ++column) {
       const void* bytes = sqlite3_column_blob(statement, column);
       const int size = sqlite3_column_bytes(statement, column);
-      row.emplace_back(bytes == nullptr
-                           ? std::string()
-                           : std::string(static_cast<const char*>(bytes),
-                                         static_cast<std::size_t>(size)));
+      row.emplace_back(bytes == nullptr ? std::string()
+                                        : std::string(static_cast<const char*>(bytes),
+                                                      static_cast<std::size_t>(size)));
     }
   }
   const std::string message = code == SQLITE_DONE ? "" : sqlite3_errmsg(db_);

@@ -44,8 +44,8 @@ int claim_all(const Arguments& arguments) {
       break;
     }
     for (const Image& image : images) {
-      say("claimed " + text(static_cast<std::int64_t>(image.id)) + " " + text(image.attempt) +
-          " " + image.path.string());
+      say("claimed " + text(static_cast<std::int64_t>(image.id)) + " " + text(image.attempt) + " " +
+          image.path.string());
     }
     for (const Image& image : images) {
       if (every == 0 || ++seen % every != 0) {
@@ -200,8 +200,7 @@ TEST(ClaimsOfManyProcesses, StayApartWithSixteenThreadsInEach) {
   std::vector<Process> workers;
   for (int i = 0; i < 2; ++i) {
     workers.emplace_back("threads", Arguments{directory.database().string(),
-                                              text(static_cast<std::int64_t>(job)), "16",
-                                              text(i)});
+                                              text(static_cast<std::int64_t>(job)), "16", text(i)});
   }
   for (Process& worker : workers) {
     ASSERT_EQ(worker.receive(), "ready");

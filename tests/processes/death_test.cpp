@@ -35,8 +35,7 @@ class DeathTest : public testing::Test {
   }
 
   std::int64_t count(const std::string& condition) {
-    return Audit(directory_.database())
-        .number("SELECT count(*) FROM images WHERE " + condition);
+    return Audit(directory_.database()).number("SELECT count(*) FROM images WHERE " + condition);
   }
 
   void TearDown() override { Audit(directory_.database()).expect_sound(); }

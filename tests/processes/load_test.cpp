@@ -83,8 +83,7 @@ class LoadTest : public testing::Test {
   void expect_images(JobId job, const std::vector<std::filesystem::path>& paths) {
     Audit audit(directory_.database());
     const auto rows = audit.rows("SELECT path FROM images WHERE job_id = " +
-                                 std::to_string(static_cast<std::int64_t>(job)) +
-                                 " ORDER BY id");
+                                 std::to_string(static_cast<std::int64_t>(job)) + " ORDER BY id");
     ASSERT_EQ(rows.size(), paths.size());
     EXPECT_TRUE(std::equal(rows.begin(), rows.end(), paths.begin(),
                            [](const Row& row, const auto& path) { return row[0] == path; }));
@@ -95,8 +94,7 @@ class LoadTest : public testing::Test {
     Audit audit(directory_.database());
     EXPECT_EQ(audit.number("SELECT count(*) FROM image"),
               audit.number("SELECT count(*) FROM images"));
-    EXPECT_EQ(audit.number("SELECT count(*) FROM job"),
-              audit.number("SELECT count(*) FROM jobs"));
+    EXPECT_EQ(audit.number("SELECT count(*) FROM job"), audit.number("SELECT count(*) FROM jobs"));
     EXPECT_EQ(audit.number("SELECT count(*) FROM job WHERE loader IS NOT NULL"), 0);
     EXPECT_EQ(audit.number("SELECT count(*) FROM chain_backlog"), 0);
     audit.expect_sound();

@@ -216,8 +216,7 @@ int Process::wait() {
 }
 
 TemporaryDirectory::TemporaryDirectory() {
-  std::string name =
-      (std::filesystem::temp_directory_path() / "progress-tracker-XXXXXX").string();
+  std::string name = (std::filesystem::temp_directory_path() / "progress-tracker-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) {
     fail(errno, "mkdtemp");
   }

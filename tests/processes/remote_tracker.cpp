@@ -142,8 +142,8 @@ class Session {
     }
     if (verb == "claim_images") {
       Words answer;
-      append_images(answer, tracker_->claim_images(
-                                job(), static_cast<std::size_t>(number(question.at(2)))));
+      append_images(
+          answer, tracker_->claim_images(job(), static_cast<std::size_t>(number(question.at(2)))));
       return answer;
     }
     if (verb == "mark_completed") {
@@ -188,8 +188,7 @@ class Session {
       Words answer;
       for (const Worker& worker : tracker_->list_workers()) {
         answer.insert(answer.end(), {text(worker.id), std::to_string(worker.pid),
-                                     worker.alive ? "1" : "0",
-                                     std::to_string(worker.processing)});
+                                     worker.alive ? "1" : "0", std::to_string(worker.processing)});
       }
       return answer;
     }
@@ -289,8 +288,8 @@ RemoteTracker::Words RemoteTracker::ask(const Words& question) {
 
 void RemoteTracker::begin_create_job(std::string_view name, std::string_view prefix, int first,
                                      int count) {
-  process_.send(join({"create_job", std::string(name), std::string(prefix),
-                      std::to_string(first), std::to_string(count)}));
+  process_.send(join({"create_job", std::string(name), std::string(prefix), std::to_string(first),
+                      std::to_string(count)}));
 }
 
 void RemoteTracker::begin_add_images(JobId job, std::string_view prefix, int first, int count) {
@@ -302,9 +301,7 @@ void RemoteTracker::begin_chain_job(std::string_view name, JobId upstream) {
   process_.send(join({"chain_job", std::string(name), text(upstream)}));
 }
 
-void RemoteTracker::begin_remove_job(JobId job) {
-  process_.send(join({"remove_job", text(job)}));
-}
+void RemoteTracker::begin_remove_job(JobId job) { process_.send(join({"remove_job", text(job)})); }
 
 std::int64_t RemoteTracker::end() { return number(receive_answer().at(0)); }
 

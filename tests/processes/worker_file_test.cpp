@@ -1,9 +1,8 @@
 // The side file that holds the workers' locks: deleted, replaced, locked by strangers.
 #include <fcntl.h>
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -28,13 +27,10 @@ class WorkerFileTest : public testing::Test {
     return RemoteTracker(directory_.database(), options);
   }
 
-  std::filesystem::path worker_file() const {
-    return directory_.database().string() + "-workers";
-  }
+  std::filesystem::path worker_file() const { return directory_.database().string() + "-workers"; }
 
   std::int64_t count(const std::string& condition) {
-    return Audit(directory_.database())
-        .number("SELECT count(*) FROM images WHERE " + condition);
+    return Audit(directory_.database()).number("SELECT count(*) FROM images WHERE " + condition);
   }
 
   void TearDown() override { Audit(directory_.database()).expect_sound(); }

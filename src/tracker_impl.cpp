@@ -1,0 +1,248 @@
+#include "tracker_impl.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "open_database.h"
+#include "store/jobs.h"
+#include "store/work.h"
+#include "testing_hooks.h"
+
+namespace progress_tracker {
+namespace {
+
+using sqlite::Connection;
+
+Options checked(Options options) {
+  const auto require = [](bool good, const char* what) {
+    if (!good) {
+      throw Error(ErrorCode::kInvalidArgument, std::string("open: Options::") + what);
+    }
+  };
+  require(options.busy_timeout.count() >= 0, "busy_timeout is negative");
+  require(options.retry_delay.count() >= 0, "retry_delay is negative");
+  require(options.max_retries >= 0, "max_retries is negative");
+  require(options.cache_size_kib >= 0, "cache_size_kib is negative");
+  require(options.max_deaths >= 0, "max_deaths is negative");
+  require(options.synchronous == Options::Synchronous::kNormal ||
+              options.synchronous == Options::Synchronous::kFull,
+          "synchronous is neither kNormal nor kFull");
+  // For ever, for every purpose; and small enough for arithmetic in nanoseconds.
+  constexpr std::chrono::milliseconds kForEver = std::chrono::hours(24 * 365 * 10);
+  options.busy_timeout = std::min(options.busy_timeout, kForEver);
+  options.retry_delay = std::min(options.retry_delay, kForEver);
+  return options;
+}
+
+[[noreturn]] void throw_completed(std::string_view operation, ImageId image) {
+  throw Error(
+      ErrorCode::kInvalidTransition,
+      std::string(operation) + ": " + store::describe(image) + ": completed images stay completed");
+}
+
+}  // namespace
+
+void throw_not_found(std::string_view operation, ImageId image) {
+  throw Error(ErrorCode::kNotFound, std::string(operation) + ": no such " + store::describe(image));
+}
+
+ProgressTracker::Impl::Impl(const std::filesystem::path& given_path, const Options& given_options,
+                            Clock& given_clock)
+    : options(checked(given_options)),
+      clock(given_clock),
+      path(prepare_database(given_path, options, clock)),
+      checkpointer(open_connection(path, options, clock)),
+      file(sqlite::file_id(path)),
+      guard(*checkpointer, clock),
+      connections([this] { return open_same_file(); }),
+      transactions(path, options, clock, connections, guard),
+      worker(transactions, path, options, clock),
+      loader(transactions, worker, options, clock),
+      buffer(options.mark_buffer) {}
+
+void ProgressTracker::Impl::throw_moved(std::string_view operation) const {
+  throw Error(ErrorCode::kDatabaseMoved,
+              std::string(operation) + ": " + path + ": the file was deleted, renamed or replaced");
+}
+
+// A further connection, to the file that the first one opened, and not to whatever has its name
+// now.
+std::unique_ptr<Connection> ProgressTracker::Impl::open_same_file() const {
+  if (sqlite::file_id(path) != file) {
+    throw_moved("open");
+  }
+  auto connection = open_connection(path, options, clock);
+  if (sqlite::file_id(path) != file) {
+    throw_moved("open");
+  }
+  return connection;
+}
+
+std::string ProgressTracker::Impl::flush_marks() {
+  if (!buffer.enabled()) {
+    return {};
+  }
+  const std::lock_guard lock(buffer_mutex);
+  return flush_marks_locked();
+}
+
+std::string ProgressTracker::Impl::flush_marks_locked() {
+  if (buffer.empty()) {
+    return {};
+  }
+  const auto marked = transactions.write("commit buffered marks", [&](Connection& db) {
+    store::StateChanges changes(db, clock.wall_ms());
+    const auto result = changes.mark_all(buffer.marks());
+    changes.finish();
+    return result;
+  });
+  buffer.clear();
+  const std::size_t dropped = marked.refused + marked.unknown.size();
+  if (dropped == 0) {
+    return {};
+  }
+  return "buffered marks: " + path + ": dropped " + std::to_string(dropped) +
+         " that another tracker had made impossible";
+}
+
+void ProgressTracker::Impl::remember_handed_out(std::span<const Image> images) {
+  if (buffer.enabled()) {
+    const std::lock_guard lock(buffer_mutex);
+    buffer.handed_out(images);
+  }
+}
+
+void ProgressTracker::Impl::forget_handed_out() {
+  if (buffer.enabled()) {
+    const std::lock_guard lock(buffer_mutex);
+    buffer.forget_handed_out();
+  }
+}
+
+void ProgressTracker::Impl::mark(Call& call, ImageId image, std::optional<std::string> error) {
+  call.check_writable();
+  Outcome outcome{.id = image, .attempt = 0, .error = std::move(error)};
+  if (buffer.enabled()) {
+    hold_mark(call, std::move(outcome));
+  } else {
+    mark_now(call.operation(), outcome);
+  }
+}
+
+void ProgressTracker::Impl::mark_now(std::string_view operation, const Outcome& mark) {
+  transactions.write(operation, [&](Connection& db) {
+    store::StateChanges changes(db, clock.wall_ms());
+    const auto result = changes.mark(
+        mark.id, mark.attempt,
+        mark.error.has_value() ? std::optional<std::string_view>(*mark.error) : std::nullopt);
+    if (result == store::StateChanges::Result::kUnknown) {
+      throw_not_found(operation, mark.id);
+    }
+    if (result == store::StateChanges::Result::kCompleted) {
+      throw_completed(operation, mark.id);
+    }
+    changes.finish();
+  });
+}
+
+void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
+  const std::lock_guard lock(buffer_mutex);
+  if (buffer.full()) {
+    call.warn(flush_marks_locked());  // an earlier commit failed: no more than N are held
+  }
+  auto standing = buffer.standing(mark.id);
+  if (!standing.has_value()) {
+    const auto stored = call.read([&](Connection& db) { return store::standing_of(db, mark.id); });
+    if (!stored.exists) {
+      throw_not_found(call.operation(), mark.id);
+    }
+    standing = stored.status;
+  }
+  if (standing == Status::kCompleted && mark.error.has_value()) {
+    throw_completed(call.operation(), mark.id);
+  }
+  if (standing != Status::kCompleted) {
+    buffer.add(std::move(mark), clock.now());
+  }
+  if (buffer.is_due(clock.now())) {
+    call.warn(flush_marks_locked());
+  }
+}
+
+void ProgressTracker::Impl::close() {
+  if (process != fork_generation()) {
+    throw Error(ErrorCode::kForked, "close: " + path + ": opened before fork()");
+  }
+  const std::string warning = close_quietly();
+  if (!warning.empty()) {
+    internal::log(LogLevel::kWarn, warning);
+  }
+}
+
+// Returns a warning, to be logged once no lock is held.
+std::string ProgressTracker::Impl::close_quietly() {
+  const std::lock_guard lock(closing);
+  if (gate.is_closed()) {
+    return {};
+  }
+  gate.close();
+  std::string warning;
+  if (transactions.poisoned()) {
+    const std::lock_guard buffer_lock(buffer_mutex);
+    if (!buffer.empty()) {
+      warning = "close: " + path + ": lost " + std::to_string(buffer.size()) +
+                " buffered marks: an earlier commit has an unknown outcome";
+    }
+  } else {
+    try {
+      warning = flush_marks();
+      worker.farewell();
+    } catch (const Error& error) {
+      const std::lock_guard buffer_lock(buffer_mutex);
+      // What can be had by trying again is not given up.
+      if (!buffer.empty() || error.code() == ErrorCode::kBusy) {
+        gate.open();
+        throw;
+      }
+      warning = error.what();
+    } catch (...) {
+      gate.open();
+      throw;
+    }
+  }
+  let_go();
+  return warning;
+}
+
+void ProgressTracker::Impl::let_go() noexcept {
+  worker.drop_lock();
+  connections.close_all();
+  checkpointer.reset();
+}
+
+// ---- For our own tests -------------------------------------------------------------------------
+
+namespace internal {
+
+struct TestAccess {
+  static std::unique_ptr<ProgressTracker> open(const std::filesystem::path& path,
+                                               const Options& options, Clock& clock) {
+    return std::unique_ptr<ProgressTracker>(
+        new ProgressTracker(std::make_unique<ProgressTracker::Impl>(path, options, clock)));
+  }
+  static void die(ProgressTracker& tracker) {
+    tracker.impl_->gate.close();
+    tracker.impl_->let_go();
+  }
+};
+
+std::unique_ptr<ProgressTracker> open_with_clock(const std::filesystem::path& path,
+                                                 const Options& options, Clock& clock) {
+  return TestAccess::open(path, options, clock);
+}
+
+void simulate_death(ProgressTracker& tracker) { TestAccess::die(tracker); }
+
+}  // namespace internal
+
+}  // namespace progress_tracker

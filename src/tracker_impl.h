@@ -1,0 +1,158 @@
+// What is behind a ProgressTracker: its parts, from the disk to the door, how a call comes in, and
+// how the tracker ends.
+#ifndef PROGRESS_TRACKER_SRC_TRACKER_IMPL_H_
+#define PROGRESS_TRACKER_SRC_TRACKER_IMPL_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "clock.h"
+#include "fork_generation.h"
+#include "gate.h"
+#include "loader.h"
+#include "log_internal.h"
+#include "mark_buffer.h"
+#include "progress_tracker/error.h"
+#include "progress_tracker/progress_tracker.h"
+#include "sqlite/checkpoint_guard.h"
+#include "sqlite/connection.h"
+#include "sqlite/file_identity.h"
+#include "sqlite/thread_connections.h"
+#include "sqlite/transaction.h"
+#include "store/workers.h"
+#include "worker_identity.h"
+
+namespace progress_tracker {
+
+// Throws for a call that names an image that does not exist.
+[[noreturn]] void throw_not_found(std::string_view operation, ImageId image);
+
+class ProgressTracker::Impl {
+ public:
+  Impl(const std::filesystem::path& given_path, const Options& given_options, Clock& given_clock);
+
+  class Call;
+
+  [[noreturn]] void throw_moved(std::string_view operation) const;
+
+  store::IsAlive is_alive() {
+    return [this](WorkerId other) { return worker.is_alive(other); };
+  }
+
+  // Commits the buffered marks. Returns a warning if some of them had become impossible.
+  std::string flush_marks();
+
+  // Tells the buffer which images exist, and that it may be mistaken about those it was told of.
+  void remember_handed_out(std::span<const Image> images);
+  void forget_handed_out();
+
+  // Marks one image, unfenced; at once or, where marks are buffered, in memory.
+  void mark(Call& call, ImageId image, std::optional<std::string> error);
+
+  void close();
+  // What the destructor does if close() threw; also what a death does. Writes nothing.
+  void let_go() noexcept;
+
+  // Constant after construction.
+  const Options options;
+  Clock& clock;
+  const std::string path;
+  const std::uint64_t process = fork_generation();
+
+  Gate gate;
+  std::mutex closing;  // taken before buffer_mutex
+
+  // From the disk to the door; each uses those above it.
+  std::unique_ptr<sqlite::Connection> checkpointer;
+  const std::optional<sqlite::FileId> file;
+  sqlite::CheckpointGuard guard;
+  sqlite::ThreadConnections connections;
+  sqlite::Transactions transactions;
+  WorkerIdentity worker;
+  Loader loader;
+
+  std::mutex buffer_mutex;  // taken before the writer's place
+  MarkBuffer buffer;        // guarded by buffer_mutex
+
+ private:
+  std::unique_ptr<sqlite::Connection> open_same_file() const;
+  std::string flush_marks_locked();
+  void mark_now(std::string_view operation, const Outcome& mark);
+  void hold_mark(Call& call, Outcome mark);
+  std::string close_quietly();
+};
+
+// One call of the public interface: refused if the tracker is closed or a parent's; and what it
+// has to warn of is logged when it holds nothing any more.
+class ProgressTracker::Impl::Call {
+ public:
+  Call(Impl& impl, std::string_view operation) : impl_(impl), operation_(operation) {
+    if (impl.process != fork_generation()) {
+      throw Error(ErrorCode::kForked, std::string(operation) + ": " + impl.path +
+                                          ": opened before fork(): open a new tracker");
+    }
+    if (!impl.gate.enter()) {
+      throw Error(ErrorCode::kClosed,
+                  std::string(operation) + ": " + impl.path + ": the tracker is closed");
+    }
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() {
+    const std::string notice = impl_.transactions.take_notice();
+    impl_.gate.leave();
+    for (const std::string& each : {warning_, notice}) {
+      if (!each.empty()) {
+        internal::log(LogLevel::kWarn, each);
+      }
+    }
+  }
+
+  std::string_view operation() const { return operation_; }
+
+  void warn(std::string warning) {
+    if (!warning.empty()) {
+      warning_ = std::move(warning);
+    }
+  }
+
+  // To be called when the arguments are checked. Marks held back are committed first, so that the
+  // call sees them.
+  void will_read() { warn(impl_.flush_marks()); }
+  void will_write() {
+    check_writable();
+    warn(impl_.flush_marks());
+  }
+  void check_writable() const {
+    if (impl_.options.read_only) {
+      throw Error(ErrorCode::kReadOnly,
+                  std::string(operation_) + ": " + impl_.path + ": opened read-only");
+    }
+  }
+
+  // Runs the work as one transaction.
+  template <typename Work>
+  auto read(const Work& work) {
+    return impl_.transactions.read(operation_, work);
+  }
+  template <typename Work>
+  auto write(const Work& work) {
+    return impl_.transactions.write(operation_, work);
+  }
+
+ private:
+  Impl& impl_;
+  std::string_view operation_;
+  std::string warning_;
+};
+
+}  // namespace progress_tracker
+
+#endif  // PROGRESS_TRACKER_SRC_TRACKER_IMPL_H_
