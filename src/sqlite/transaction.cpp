@@ -122,12 +122,10 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
     }
     const Scope scope(connection, budget);
     Query(connection, "BEGIN IMMEDIATE").run();
+    // Before anything is made beside a file that is gone, and again before it is acknowledged.
+    check_not_moved(operation, connection);
     step(connection);
-    // In WAL mode SQLite writes on into a file that nobody else can find any more.
-    if (connection.has_moved()) {
-      throw Error(ErrorCode::kDatabaseMoved,
-                  describe(operation, path_, "the file was deleted, renamed or replaced"));
-    }
+    check_not_moved(operation, connection);
     commit(operation, connection, budget);
     if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
       const std::lock_guard lock(notice_mutex_);
@@ -135,6 +133,14 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
       has_notice_.store(true, std::memory_order_relaxed);
     }
   });
+}
+
+// In WAL mode SQLite itself writes on into a file that nobody else can find any more.
+void Transactions::check_not_moved(std::string_view operation, const Connection& connection) {
+  if (connection.has_moved()) {
+    throw Error(ErrorCode::kDatabaseMoved,
+                describe(operation, path_, "the file was deleted, renamed or replaced"));
+  }
 }
 
 std::string Transactions::take_notice() {

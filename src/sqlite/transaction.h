@@ -85,6 +85,7 @@ class Transactions {
 
   void run_write(std::string_view operation, const Step& step);
   void run_read(std::string_view operation, const Step& step);
+  void check_not_moved(std::string_view operation, const Connection& connection);
   void commit(std::string_view operation, Connection& connection, WaitBudget& budget);
 
   const std::string& path_;
