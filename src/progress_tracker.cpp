@@ -72,12 +72,20 @@ void ProgressTracker::sync() {
   PROGRESS_TRACKER_TRACE("ProgressTracker.sync");
   Impl::Call call(*impl_, "sync");
   call.will_write();
-  call.read([&](Connection& db) {
-    sqlite::sync_to_disk(db, impl_->path);
-    if (db.has_moved()) {
-      impl_->throw_moved(call.operation());
+  try {
+    call.read([&](Connection& db) {
+      sqlite::sync_to_disk(db, impl_->path);
+      if (db.has_moved()) {
+        impl_->throw_moved(call.operation());
+      }
+    });
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kIo) {
+      // The kernel forgets what it could not write, so that a second sync would falsely succeed.
+      impl_->transactions.poison();
     }
-  });
+    throw;
+  }
 }
 
 // ---- Jobs --------------------------------------------------------------------------------------

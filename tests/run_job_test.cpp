@@ -844,16 +844,22 @@ TEST_F(RunJobClaimTest, FastWorkClaimsManyAtATime) {
 TEST_F(RunJobClaimTest, GivesBackWhatItClaimedTooMuchWhenWorkBecomesSlow) {
   const JobId job = make_job(20'000);
   Gate given_back;
+  Gate never;
+  std::atomic<int> releases = 0;
   ON_CALL(watched, release_images).WillByDefault([&](std::span<const Image> images) {
     const std::size_t released = tracker.release_images(images);
+    ++releases;
     given_back.open();
     return released;
   });
   std::atomic<int> started = 0;
 
   const RunSummary summary = run(watched, job, {.workers = 2}, [&](const Image&) {
-    if (++started >= 10'000) {
+    const int nth = ++started;
+    if (nth == 10'000 || nth == 10'001) {
       EXPECT_TRUE(given_back.pass());
+      never.pass(250ms);  // time to claim and give back the same images over and over
+      EXPECT_LE(releases, 2);
     }
   });
 
@@ -1442,6 +1448,33 @@ TEST_F(RunJobTest, TheFirstErrorIsTheOneRethrown) {
 
   const Error error = error_of([&] {
     run_job(watched, job, noting(), {.workers = 1, .claim_size = 5, .checkpoint_interval = 24h});
+  });
+
+  EXPECT_STREQ(error.what(), "first");
+}
+
+TEST_F(RunJobTest, AnExceptionOfOnProgressIsKeptBeforeALaterError) {
+  const JobId job = make_job(5);
+  WatchedTracker watched(tracker);
+  Gate release_failed;
+  ON_CALL(watched, release_images).WillByDefault([&](std::span<const Image>) -> std::size_t {
+    release_failed.open();
+    throw Error(ErrorCode::kIo, "second");
+  });
+  Gate started;
+  const RunOptions options{.workers = 1,
+                           .claim_size = 5,
+                           .checkpoint_interval = 1ms,
+                           .on_progress = [&](const StatusCounts&) {
+                             EXPECT_TRUE(started.pass());
+                             throw Error(ErrorCode::kBusy, "first");
+                           }};
+
+  const Error error = error_of([&] {
+    run(watched, job, options, [&](const Image&) {
+      started.open();
+      EXPECT_TRUE(release_failed.pass());
+    });
   });
 
   EXPECT_STREQ(error.what(), "first");

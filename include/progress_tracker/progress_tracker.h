@@ -76,7 +76,8 @@ class ProgressTracker final : public Tracker {
 
   // Commits buffered marks; then makes all that was committed so far, by anyone, survive a power
   // loss too. One sync of the disk, some milliseconds.
-  // Throws Error: kReadOnly; kIo if the disk refused.
+  // Throws Error: kReadOnly; kIo if the disk refused: then what was committed may not survive even
+  // if a later sync seems to succeed, so the tracker accepts only close() from there on.
   void sync();
 
   JobId create_job(std::string_view name, std::span<const std::filesystem::path> image_paths,

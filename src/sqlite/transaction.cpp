@@ -118,7 +118,7 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
     }
     if (poisoned()) {
       throw Error(ErrorCode::kOutcomeUnknown,
-                  describe(operation, path_, "an earlier commit has an unknown outcome: reopen"));
+                  describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
     }
     const Scope scope(connection, budget);
     Query(connection, "BEGIN IMMEDIATE").run();
@@ -158,7 +158,7 @@ void Transactions::commit(std::string_view operation, Connection& connection, Wa
       return Query(connection, "COMMIT").run();
     } catch (const Failure& failure) {
       if (failure.primary() == SQLITE_IOERR) {
-        poisoned_.store(true, std::memory_order_relaxed);
+        poison();
         throw Error(ErrorCode::kOutcomeUnknown,
                     describe(operation, path_,
                              std::string("I/O error while committing: ") + failure.what()),
@@ -184,7 +184,7 @@ void Transactions::run_read(std::string_view operation, const Step& step) {
   retry(operation, path_, options_, budget, [&] {
     if (poisoned()) {
       throw Error(ErrorCode::kOutcomeUnknown,
-                  describe(operation, path_, "an earlier commit has an unknown outcome: reopen"));
+                  describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
     }
     const Scope scope(connection, budget);
     Query(connection, "BEGIN").run();

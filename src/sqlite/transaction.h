@@ -65,7 +65,8 @@ class Transactions {
   // What went wrong without hurting anybody, to be logged by whoever holds no lock; "" if nothing.
   std::string take_notice();
 
-  // Whether a commit had an unknown outcome.
+  // Whether it is unknown what became of something committed: then no transaction is begun.
+  void poison() { poisoned_.store(true, std::memory_order_relaxed); }
   bool poisoned() const { return poisoned_.load(std::memory_order_relaxed); }
 
  private:

@@ -454,7 +454,7 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
       directory = std::make_unique<TemporaryDirectory>();
       record = Record();
     }
-    const unsigned worker_seed = random_();
+    const auto worker_seed = static_cast<unsigned>(random_());
     SCOPED_TRACE("round " + std::to_string(round) + ", the worker's seed " +
                  std::to_string(worker_seed));
     Process worker("anything", {directory->database().string(), std::to_string(worker_seed)});
