@@ -99,6 +99,7 @@ store::IsLoading Loader::is_loading() {
 void Loader::clear_leftovers(std::string_view operation) {
   const auto step = [&](Connection& db) { return store::clear_leftovers_piece(db, is_loading()); };
   while (transactions_.write(operation, step)) {
+    transactions_.make_way();
   }
 }
 
@@ -212,6 +213,7 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
   });
   claim.committed();
   while (!step.finished) {
+    transactions_.make_way();
     worker_.ensure();
     step = transactions_.write(operation, [&](Connection& db) {
       check_still_loading(operation, db, step.load.job);
@@ -265,6 +267,7 @@ JobId Loader::chain_job(std::string_view name, JobId upstream) {
   });
   claim.committed();
   while (!finished) {
+    transactions_.make_way();
     worker_.ensure();
     finished = transactions_.write(kOperation, [&](Connection& db) {
       check_still_loading(kOperation, db, job);

@@ -307,9 +307,8 @@ std::size_t ProgressTracker::reset_stuck_images(JobId job) {
   call.will_write();
   impl_->worker.ensure_in_place();
   std::size_t reset = 0;
-  store::TakenBack taken;
-  do {
-    taken = call.write([&](Connection& db) {
+  for (;;) {
+    const auto taken = call.write([&](Connection& db) {
       const std::int64_t now = impl_->clock.wall_ms();
       const auto row = store::require_job(db, call.operation(), job);
       const auto piece =
@@ -321,8 +320,11 @@ std::size_t ProgressTracker::reset_stuck_images(JobId job) {
       return piece;
     });
     reset += taken.to_pending;
-  } while (taken.total() >= static_cast<std::size_t>(kResetPiece));
-  return reset;
+    if (taken.total() < static_cast<std::size_t>(kResetPiece)) {
+      return reset;
+    }
+    impl_->transactions.make_way();
+  }
 }
 
 std::size_t ProgressTracker::reset_error_images(JobId job) {
@@ -330,9 +332,8 @@ std::size_t ProgressTracker::reset_error_images(JobId job) {
   Impl::Call call(*impl_, "reset_error_images");
   call.will_write();
   std::size_t reset = 0;
-  std::size_t piece = 0;
-  do {
-    piece = call.write([&](Connection& db) {
+  for (;;) {
+    const std::size_t piece = call.write([&](Connection& db) {
       const std::int64_t now = impl_->clock.wall_ms();
       const auto row = store::require_job(db, call.operation(), job);
       const std::size_t count = store::reset_errors(db, row, kResetPiece, now);
@@ -342,8 +343,11 @@ std::size_t ProgressTracker::reset_error_images(JobId job) {
       return count;
     });
     reset += piece;
-  } while (piece >= static_cast<std::size_t>(kResetPiece));
-  return reset;
+    if (piece < static_cast<std::size_t>(kResetPiece)) {
+      return reset;
+    }
+    impl_->transactions.make_way();
+  }
 }
 
 std::size_t ProgressTracker::retry_images(std::span<const ImageId> image_ids) {

@@ -438,7 +438,7 @@ INSTANTIATE_TEST_SUITE_P(
                   make_tracker_file(path);
                   Outsider(path).run("PRAGMA journal_mode = DELETE; PRAGMA user_version = 999");
                 }}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& refused) { return refused.param.name; });
 
 TEST_F(MaintenanceTest, EveryDamagedPageIsFoundAndNothingIsRepairedOverIt) {
   constexpr std::size_t kPage = 4096;

@@ -18,11 +18,8 @@ namespace {
 // The life of the watchdog process. It is a fork of the tool: only system calls from here on.
 [[noreturn]] void watch(std::span<const WatchedGroup> groups, int pipe) {
   prctl(PR_SET_NAME, "progress-watch");
-  // Out of the tool's group: what is sent to that, by a terminal or by kill, must not end this.
+  // Out of the tool's group: what is sent to that, SIGKILL included, must not end this.
   setpgid(0, 0);
-  sigset_t all;
-  sigfillset(&all);
-  sigprocmask(SIG_SETMASK, &all, nullptr);
   // Nothing of the tool's is kept: neither its output, for whose end somebody may be waiting, nor
   // its own end of the pipe.
   dup2(pipe, STDIN_FILENO);
@@ -47,11 +44,19 @@ Watchdog::Watchdog(std::size_t groups) {
   groups_ = {static_cast<WatchedGroup*>(memory), groups};
   std::uninitialized_value_construct(groups_.begin(), groups_.end());
 
+  // Blocked in the watchdog from its first moment: nothing but the end of the pipe is to end it.
+  sigset_t all;
+  sigset_t mask_before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask_before);
   std::array<int, 2> ends{-1, -1};
   if (pipe2(ends.data(), O_CLOEXEC) == 0) process_id_ = fork();
   if (process_id_ == 0) watch(groups_, ends[0]);
 
   const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &mask_before, nullptr);
+  // Also from here, lest somebody should kill the whole group before the watchdog has run.
+  if (process_id_ > 0) setpgid(process_id_, process_id_);
   if (ends[0] >= 0) close(ends[0]);
   pipe_ = ends[1];
   if (process_id_ < 0) {

@@ -1,5 +1,6 @@
 #include "sqlite/transaction.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace progress_tracker::sqlite {
@@ -81,7 +82,8 @@ Error to_error(std::string_view operation, const std::string& path, const Failur
 
 void retry(std::string_view operation, const std::string& path, const Options& options,
            WaitBudget& budget, const std::function<void()>& attempt) {
-  std::chrono::nanoseconds delay = options.retry_delay;
+  // A pause of nothing would use nothing of the budget up.
+  std::chrono::nanoseconds delay = std::max(options.retry_delay, std::chrono::milliseconds(1));
   for (int tries = 0;; ++tries) {
     try {
       return attempt();

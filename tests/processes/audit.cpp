@@ -19,7 +19,7 @@ constexpr const char* kRecount =
 constexpr const char* kKept =
     "SELECT job_id, split, pending, processing, completed, error FROM progress";
 
-// Spins instead of sleeping: whoever loads a long list leaves the write lock for moments only.
+// For readers, who wait only while the log is recovered or taken away.
 int spin(void* /*unused*/, int /*tries*/) {
   std::this_thread::yield();
   return 1;
@@ -86,15 +86,12 @@ void Audit::expect_sound() {
               IsEmpty());
 }
 
-void Audit::while_nobody_writes(const std::function<void()>& work) {
-  rows("BEGIN IMMEDIATE");
-  try {
-    work();
-  } catch (...) {
-    rows("ROLLBACK");
-    throw;
-  }
-  rows("ROLLBACK");
+bool Audit::nobody_writes() {
+  sqlite3_busy_handler(db_, nullptr, nullptr);
+  const bool mine =
+      sqlite3_exec(db_, "BEGIN IMMEDIATE; ROLLBACK", nullptr, nullptr, nullptr) == SQLITE_OK;
+  sqlite3_busy_handler(db_, spin, nullptr);
+  return mine;
 }
 
 bool wait_until(Audit& audit, const std::string& sql, const std::function<bool()>& is_over) {

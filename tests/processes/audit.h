@@ -14,7 +14,7 @@ namespace progress_tracker::processes {
 
 using Row = std::vector<std::string>;  // NULL is ""
 
-// A connection that reads, and can hold the write lock but writes nothing.
+// A connection that writes nothing.
 class Audit {
  public:
   explicit Audit(const std::filesystem::path& database);
@@ -29,8 +29,8 @@ class Audit {
   // the counters the same as a recount.
   void expect_sound();
 
-  // Holds the write lock while `work` runs, thus between two transactions of everybody else.
-  void while_nobody_writes(const std::function<void()>& work);
+  // Whether the write lock can be had at this moment.
+  bool nobody_writes();
 
  private:
   sqlite3* db_{nullptr};

@@ -530,7 +530,7 @@ int work_steadily(const Arguments& arguments) {
   const JobId job{std::stoll(arguments.at(1))};
   Random random(static_cast<unsigned>(std::stoul(arguments.at(2))));
   for (;;) {
-    const auto images = tracker.claim_images(job, static_cast<std::size_t>(draw(random, 1, 10)));
+    const auto images = tracker.claim_images(job, static_cast<std::size_t>(draw(random, 1, 6)));
     for (const Image& image : images) {
       say("claimed " + image.path.string() + " " + std::to_string(image.attempt));
     }
@@ -551,7 +551,7 @@ const RegisterActor kSteady{"steady", work_steadily};
 TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
   SCOPED_TRACE(trace());
   const TemporaryDirectory directory;
-  const int images = scaled(3'000);
+  const int images = scaled(10'000);
   RemoteTracker loader(directory.database());
   const JobId job = loader.create_job("job", "images", 0, images);
   const auto start = [&] {
@@ -578,7 +578,7 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
   while (!finished) {
     // Some lines of one worker, then its death.
     auto& worker = workers[static_cast<std::size_t>(draw(random_, 0, 3))];
-    for (int wanted = draw(random_, 0, 120); wanted > 0 && !finished; --wanted) {
+    for (int wanted = draw(random_, 0, 30); wanted > 0 && !finished; --wanted) {
       const auto line = worker->receive();
       ASSERT_TRUE(line.has_value()) << "a worker ended by itself";
       finished = *line == "finished";
@@ -640,7 +640,7 @@ TEST_F(KillTest, BufferedMarksAreLostUpToTheBuffersSizeAndNotOnceCommitted) {
   for (int round = 0; round < scaled(20); ++round) {
     const TemporaryDirectory directory;
     RemoteTracker loader(directory.database());
-    const JobId job = loader.create_job("job", "images", 0, 20'000);
+    const JobId job = loader.create_job("job", "images", 0, 1'500);
     Process worker("buffered",
                    {directory.database().string(), std::to_string(static_cast<std::int64_t>(job))});
     int begun = 0;
@@ -652,7 +652,7 @@ TEST_F(KillTest, BufferedMarksAreLostUpToTheBuffersSizeAndNotOnceCommitted) {
         ++begun;
       }
     };
-    for (int wanted = draw(random_, 1, 800); wanted > 0; --wanted) {
+    for (int wanted = draw(random_, 1, 1'000); wanted > 0; --wanted) {
       const auto line = worker.receive();
       ASSERT_TRUE(line.has_value()) << "the worker ended by itself";
       take_note(*line);
