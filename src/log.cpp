@@ -36,7 +36,7 @@ struct HandlerSlot {
 
 // Never destroyed: destructors of a program's static objects may still log.
 HandlerSlot& handler_slot() {
-  static HandlerSlot* const slot = new HandlerSlot;
+  static auto* const slot = new HandlerSlot;
   return *slot;
 }
 

@@ -283,7 +283,7 @@ void Run::work() {
 
 Run::Verdict Run::process_image(const Image& image) {
   std::chrono::milliseconds delay = std::min(options_.retry_delay, kLongestWait);
-  for (int tries_left = options_.tries - 1;; --tries_left) {
+  for (int nth = 1;; ++nth) {
     std::string message;
     try {
       process_(image);
@@ -297,7 +297,7 @@ Run::Verdict Run::process_image(const Image& image) {
     if (options_.stop.stop_requested()) {
       return {.give_back = true, .error = {}};
     }
-    if (tries_left == 0) {
+    if (nth == options_.tries) {
       return {.give_back = false, .error = std::move(message)};
     }
     if (!pause(delay)) {

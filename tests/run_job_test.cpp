@@ -1384,7 +1384,7 @@ INSTANTIATE_TEST_SUITE_P(
                     FailureCase{"checkpoint", 1}, FailureCase{"get_status_counts", 1},
                     FailureCase{"get_image", 1}, FailureCase{"get_image", 5},
                     FailureCase{"list_jobs", 1}),
-    [](const auto& info) { return info.param.function + "_" + std::to_string(info.param.nth); });
+    [](const auto& test) { return test.param.function + "_" + std::to_string(test.param.nth); });
 
 TEST_F(RunJobTest, ImagesInWorkDuringAFailureAreFinishedAndMarked) {
   const JobId job = make_job(30);

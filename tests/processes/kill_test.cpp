@@ -181,7 +181,8 @@ class AnythingWorker {
       }
       name = existing;
     }
-    const int count = draw(random_, 0, 7) == 0 ? draw(random_, 2'001, 4'000) : draw(random_, 0, 60);
+    const int count =
+        draw(random_, 0, 11) == 0 ? draw(random_, 2'001, 2'600) : draw(random_, 0, 60);
     const int first = draw(random_, 0, 30);
     JobId id{};
     perform({"create", name, std::to_string(first), std::to_string(count)}, [&] {
@@ -450,7 +451,7 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
   std::map<std::string, int> interrupted;
   std::chrono::steady_clock::duration longest_open{0};
   for (int round = 0; round < kills; ++round) {
-    if (round % 25 == 0) {
+    if (round % 20 == 0) {
       directory = std::make_unique<TemporaryDirectory>();
       record = Record();
     }
