@@ -16,7 +16,7 @@ namespace progress_tracker {
 // for writing, makes or migrates the schema in one transaction, and switches to WAL. A file that is
 // refused is left as it was, byte for byte. Returns the path to be used from now on.
 // Throws Error as the constructor of ProgressTracker does.
-std::string prepare_database(const std::filesystem::path& path, const Options& options,
+std::string prepare_database(const std::filesystem::path& given, const Options& options,
                              Clock& clock);
 
 // Opens a connection to a database that prepare_database() has returned, sets it up, and makes

@@ -92,7 +92,7 @@ std::string ProgressTracker::Impl::flush_marks_locked() {
   }
   const auto marked = transactions.write("commit buffered marks", [&](Connection& db) {
     store::StateChanges changes(db, clock.wall_ms());
-    const auto result = changes.mark_all(buffer.marks());
+    auto result = changes.mark_all(buffer.marks());
     changes.finish();
     return result;
   });

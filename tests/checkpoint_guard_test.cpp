@@ -184,26 +184,26 @@ TEST(EveryConnection, TakesACacheLargerThanSQLiteCanCount) {
 
 class GuardTest : public testing::Test {
  protected:
-  GuardTest() {
-    Outsider maker(path);
-    maker.run("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; "
-              "CREATE TABLE t (id INTEGER PRIMARY KEY, x)");
-    keeper.run("SELECT * FROM t");
+  static fs::path made(const fs::path& path) {
+    Outsider(path).run("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; "
+                       "CREATE TABLE t (id INTEGER PRIMARY KEY, x)");
+    return path;
   }
 
   std::unique_ptr<Connection> connect() {
     auto connection = std::make_unique<Connection>(path.native(), OpenMode::kReadWrite);
     connection->configure({});
+    connection->execute("SELECT * FROM t");  // a connection that never read knows of no log
     return connection;
   }
 
   // One commit of about so many pages.
-  void commit(Connection& writer, int pages) {
-    writer.execute("BEGIN IMMEDIATE");
+  void commit(Connection& on, int pages) {
+    on.execute("BEGIN IMMEDIATE");
     for (int i = 0; i < pages; ++i) {
-      sqlite::Query(writer, "INSERT INTO t (x) VALUES (randomblob(3800))").run();
+      sqlite::Query(on, "INSERT INTO t (x) VALUES (randomblob(3800))").run();
     }
-    writer.execute("COMMIT");
+    on.execute("COMMIT");
   }
 
   std::uintmax_t log_size() const { return fs::file_size(path.native() + "-wal"); }
@@ -212,7 +212,7 @@ class GuardTest : public testing::Test {
   std::uintmax_t database_pages() const { return fs::file_size(path) / 4096; }
 
   TempDirectory directory;
-  const fs::path path = directory / "any.db";
+  const fs::path path = made(directory / "any.db");
   Outsider keeper{path};
   FakeClock clock;
   std::unique_ptr<Connection> writer = connect();
@@ -355,6 +355,7 @@ TEST_F(LogTest, StaysSmallUnderManyCommits) {
     std::vector<Image> spread;
     for (std::size_t i = static_cast<std::size_t>(round) % 100; i < images.size(); i += 100) {
       spread.push_back(images[i]);
+      spread.back().attempt = 0;
     }
     tracker.release_images(spread);
     tracker.mark_processing(test::ids_of(spread));

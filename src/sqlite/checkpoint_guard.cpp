@@ -45,8 +45,13 @@ void CheckpointGuard::checkpoint(Connection& writer, bool wait) {
   } const let_go{writer, outer};
   writer.set_budget(&budget);
   Query(writer, "BEGIN IMMEDIATE").run();
+  int frames = -1;
   const int code = sqlite3_wal_checkpoint_v2(checkpointer_.handle(), "main",
-                                             SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+                                             SQLITE_CHECKPOINT_PASSIVE, &frames, nullptr);
+  if (code == SQLITE_OK && frames < 0) {
+    // What SQLite says of a connection that has not looked at the file, and so has seen no log.
+    throw Failure(SQLITE_ERROR, "nothing was checkpointed: not in WAL mode");
+  }
   if (code != SQLITE_OK) {
     checkpointer_.fail(code, "checkpoint");
   }

@@ -1,5 +1,7 @@
 #include "sqlite/connection.h"
 
+#include <algorithm>
+#include <limits>
 #include <new>
 
 #include "progress_tracker/rules.h"
@@ -61,7 +63,10 @@ void Connection::configure(const Options& options) {
   execute("PRAGMA foreign_keys = ON");
   execute("PRAGMA temp_store = MEMORY");
   execute("PRAGMA cell_size_check = ON");
-  execute(("PRAGMA cache_size = -" + std::to_string(options.cache_size_kib)).c_str());
+  // SQLite takes a number of more than 31 bits for 0.
+  const auto cache_kib =
+      std::min<std::int64_t>(options.cache_size_kib, std::numeric_limits<std::int32_t>::max());
+  execute(("PRAGMA cache_size = -" + std::to_string(cache_kib)).c_str());
   execute(options.synchronous == Options::Synchronous::kFull ? "PRAGMA synchronous = FULL"
                                                              : "PRAGMA synchronous = NORMAL");
 }

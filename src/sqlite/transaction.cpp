@@ -119,8 +119,9 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
       throw busy(operation, path_, options_, SQLITE_BUSY, "other threads are writing");
     }
     if (poisoned()) {
-      throw Error(ErrorCode::kOutcomeUnknown,
-                  describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
+      throw Error(
+          ErrorCode::kOutcomeUnknown,
+          describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
     }
     const Scope scope(connection, budget);
     Query(connection, "BEGIN IMMEDIATE").run();
@@ -185,8 +186,9 @@ void Transactions::run_read(std::string_view operation, const Step& step) {
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
     if (poisoned()) {
-      throw Error(ErrorCode::kOutcomeUnknown,
-                  describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
+      throw Error(
+          ErrorCode::kOutcomeUnknown,
+          describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
     }
     const Scope scope(connection, budget);
     Query(connection, "BEGIN").run();

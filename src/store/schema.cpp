@@ -122,7 +122,8 @@ CREATE TABLE chain_backlog (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-// In `images`, the range of ids instead of a shift lets SQLite go straight to one job's rows.
+// In `images`, the range of ids lets SQLite go from a job straight to its rows, and the shift from
+// an image straight to its job: it needs both, whichever it begins with.
 // A path is put together as bytes where one of its parts is a BLOB: || alone would call it TEXT.
 constexpr char kCreateViewsSql[] = R"sql(
 CREATE VIEW jobs (id, name, total_images, processed_count, error_count, created_at, updated_at) AS
@@ -150,6 +151,7 @@ SELECT image.id, job.id,
        failure.message
 FROM job
 JOIN image ON image.id BETWEEN (job.id << 32) + 1 AND (job.id << 32) + job.published
+          AND job.id = image.id >> 32
 JOIN directory ON directory.id = image.directory
 JOIN split ON split.id = image.split
 LEFT JOIN state ON state.id = image.id

@@ -242,9 +242,12 @@ class RunTest(ToolTest):
 
     def test_works_with_standard_streams_closed(self):
         self.make(*(f"d/{i}.png" for i in range(20)))
-        subprocess.run(["sh", "-c", f'exec "{TOOL}" run --job j --images d -- true <&- >&- 2>&-'],
+        subprocess.run(["sh", "-c", f'exec "{TOOL}" run --job j --images d -- false <&- >&- 2>&-'],
                        cwd=self.home, env=self.environment, timeout=DEADLINE_S, check=False)
-        self.assertEqual(self.counts(), (0, 0, 20, 0))
+        self.assertEqual(self.counts(), (0, 0, 0, 20))
+        for name in os.listdir(self.home):
+            if not os.path.isdir(self.path(name)):
+                self.assertNotIn(b"progress-tracker: ", self.read(name), name)
 
     def test_works_on_though_nobody_reads_its_progress(self):
         self.make(*(f"d/{i}.png" for i in range(20)))

@@ -78,7 +78,7 @@ for split in "${splits[@]}"; do
     extension=jpg
     ((i % 4)) || extension=png
     file=$photos/$split/$split-$(printf '%03d' "$i").$extension
-    words+=('(' -seed $((++seed)) -size 96x72 plasma:fractal -resize '640x480!')
+    words+=('(' -seed $((++seed)) -size 96x72 plasma:fractal -resize '512x384!')
     words+=(+write "$file" +delete ')')
   done
   "$imagemagick" "${words[@]}" xc: null:

@@ -57,7 +57,7 @@ Operation split_line(const std::string& line, std::size_t begin) {
 class AnythingWorker {
  public:
   AnythingWorker(const std::string& database, unsigned seed) : tracker_(database), random_(seed) {
-    for (const Job& job : tracker_.list_jobs()) {
+    for (const Job& job : tracker_->list_jobs()) {
       look_at(job.name, job.id);
     }
   }
@@ -66,6 +66,9 @@ class AnythingWorker {
   void step() {
     if (jobs_.empty()) {
       return create();
+    }
+    if (draw(random_, 0, 60) == 0) {
+      return reopen();
     }
     switch (draw(random_, 0, 21)) {
       case 0:
@@ -144,12 +147,12 @@ class AnythingWorker {
     job.id = id;
     job.chained = name[0] == 'c';
     job.images.clear();
-    for (const ImageRecord& record : tracker_.get_images(id, {}, 100'000)) {
+    for (const ImageRecord& record : tracker_->get_images(id, {}, 100'000)) {
       job.images.push_back(record.image);
     }
     job.batches.clear();
     for (const auto& batches :
-         {tracker_.get_pending_batches(id), tracker_.get_uploaded_batches(id)}) {
+         {tracker_->get_pending_batches(id), tracker_->get_uploaded_batches(id)}) {
       for (const Batch& batch : batches) {
         job.batches.emplace_back(batch.batch_num, batch.id);
       }
@@ -186,7 +189,7 @@ class AnythingWorker {
     const int first = draw(random_, 0, 30);
     JobId id{};
     perform({"create", name, std::to_string(first), std::to_string(count)}, [&] {
-      id = tracker_.create_job(name, some_paths(name, first, count), splits(first, count));
+      id = tracker_->create_job(name, some_paths(name, first, count), splits(first, count));
       return "done";
     });
     look_at(name, id);
@@ -201,7 +204,7 @@ class AnythingWorker {
     const int count = draw(random_, 1, 40);
     perform({"add", name, std::to_string(first), std::to_string(count)}, [&] {
       return std::to_string(
-          tracker_.add_images(job.id, some_paths(name, first, count), splits(first, count)));
+          tracker_->add_images(job.id, some_paths(name, first, count), splits(first, count)));
     });
     look_at(name, job.id);
   }
@@ -214,7 +217,7 @@ class AnythingWorker {
     const std::string name = new_name("c");
     JobId id{};
     perform({"chain", name, upstream}, [&] {
-      id = tracker_.chain_job(name, jobs_.at(upstream).id);
+      id = tracker_->chain_job(name, jobs_.at(upstream).id);
       return "done";
     });
     look_at(name, id);
@@ -224,7 +227,7 @@ class AnythingWorker {
     const std::string name = any_job().first;
     bool done = false;
     perform({"remove", name}, [&] {
-      tracker_.remove_job(jobs_.at(name).id);
+      tracker_->remove_job(jobs_.at(name).id);
       done = true;
       return "done";
     });
@@ -238,7 +241,7 @@ class AnythingWorker {
     const int limit = draw(random_, 1, 15);
     perform({"claim", name, std::to_string(limit)}, [&] {
       std::string claimed;
-      for (const Image& image : tracker_.claim_images(job.id, static_cast<std::size_t>(limit))) {
+      for (const Image& image : tracker_->claim_images(job.id, static_cast<std::size_t>(limit))) {
         claimed += image.path.string() + ":" + std::to_string(image.attempt) + " ";
         job.claimed.push_back(image);
       }
@@ -255,11 +258,11 @@ class AnythingWorker {
     const std::string attempt = std::to_string(image.attempt);
     if (draw(random_, 0, 2) > 0) {
       perform({"complete", name, image.path.string(), attempt},
-              [&] { return tracker_.complete(image) ? "1" : "0"; });
+              [&] { return tracker_->complete(image) ? "1" : "0"; });
     } else {
       const std::string message = "failed " + std::to_string(draw(random_, 0, 5));
       perform({"fail", name, image.path.string(), attempt, message},
-              [&] { return tracker_.fail(image, message) ? "1" : "0"; });
+              [&] { return tracker_->fail(image, message) ? "1" : "0"; });
     }
   }
 
@@ -271,12 +274,12 @@ class AnythingWorker {
     const Image image = any_of(job.images);
     if (draw(random_, 0, 1) == 0) {
       perform({"mark_completed", name, image.path.string()}, [&] {
-        tracker_.mark_completed(image.id);
+        tracker_->mark_completed(image.id);
         return "done";
       });
     } else {
       perform({"mark_error", name, image.path.string(), "by id"}, [&] {
-        tracker_.mark_error(image.id, "by id");
+        tracker_->mark_error(image.id, "by id");
         return "done";
       });
     }
@@ -301,7 +304,7 @@ class AnythingWorker {
       operation.insert(operation.end(), {image.path.string(), std::to_string(image.attempt),
                                          outcome.error.value_or("")});
     }
-    perform(operation, [&] { return std::to_string(tracker_.mark_outcomes(list)); });
+    perform(operation, [&] { return std::to_string(tracker_->mark_outcomes(list)); });
   }
 
   void release() {
@@ -313,7 +316,7 @@ class AnythingWorker {
       operation.insert(operation.end(),
                        {images.back().path.string(), std::to_string(images.back().attempt)});
     }
-    perform(operation, [&] { return std::to_string(tracker_.release_images(images)); });
+    perform(operation, [&] { return std::to_string(tracker_->release_images(images)); });
   }
 
   void mark_processing() {
@@ -322,43 +325,43 @@ class AnythingWorker {
     std::vector<ImageId> ids;
     const int skipped = draw(random_, 0, 10);
     int seen = 0;
-    for (const Image& image : tracker_.get_pending_images(job.id, 15)) {
+    for (const Image& image : tracker_->get_pending_images(job.id, 15)) {
       if (++seen > skipped) {
         ids.push_back(image.id);
         operation.push_back(image.path.string());
       }
     }
     perform(operation, [&] {
-      tracker_.mark_processing(ids);
+      tracker_->mark_processing(ids);
       return "done";
     });
   }
 
   void reset() {
     auto& [name, job] = any_job();
-    perform({"reset", name}, [&] { return std::to_string(tracker_.reset_stuck_images(job.id)); });
+    perform({"reset", name}, [&] { return std::to_string(tracker_->reset_stuck_images(job.id)); });
   }
 
   void retry() {
     auto& [name, job] = any_job();
     if (draw(random_, 0, 2) == 0) {
       perform({"reset_errors", name},
-              [&] { return std::to_string(tracker_.reset_error_images(job.id)); });
+              [&] { return std::to_string(tracker_->reset_error_images(job.id)); });
       return;
     }
     Operation operation{"retry", name};
     std::vector<ImageId> ids;
-    for (const ImageRecord& record : tracker_.get_images(job.id, Status::kError, 3)) {
+    for (const ImageRecord& record : tracker_->get_images(job.id, Status::kError, 3)) {
       ids.push_back(record.image.id);
       operation.push_back(record.image.path.string());
     }
-    perform(operation, [&] { return std::to_string(tracker_.retry_images(ids)); });
+    perform(operation, [&] { return std::to_string(tracker_->retry_images(ids)); });
   }
 
   void checkpoint() {
     auto& [name, job] = any_job();
     perform({"checkpoint", name}, [&] {
-      tracker_.checkpoint(job.id);
+      tracker_->checkpoint(job.id);
       return "done";
     });
   }
@@ -366,7 +369,7 @@ class AnythingWorker {
   void batch() {
     auto& [name, job] = any_job();
     const auto images =
-        tracker_.get_unbatched_images(job.id, static_cast<std::size_t>(draw(random_, 1, 8)));
+        tracker_->get_unbatched_images(job.id, static_cast<std::size_t>(draw(random_, 1, 8)));
     if (images.empty()) {
       return;
     }
@@ -378,7 +381,16 @@ class AnythingWorker {
       operation.push_back(image.path.string());
     }
     perform(operation, [&] {
-      job.batches.emplace_back(number, tracker_.create_batch_of(job.id, number, ids));
+      job.batches.emplace_back(number, tracker_->create_batch_of(job.id, number, ids));
+      return "done";
+    });
+  }
+
+  // An orderly end and a new beginning, both of which a kill may hit.
+  void reopen() {
+    perform({"reopen"}, [&] {
+      tracker_->close();
+      tracker_ = std::make_unique<ProgressTracker>(database_);
       return "done";
     });
   }
@@ -392,18 +404,19 @@ class AnythingWorker {
         static_cast<std::size_t>(draw(random_, 0, static_cast<int>(job.batches.size()) - 1)));
     if (draw(random_, 0, 1) == 0) {
       perform({"uploaded", name, std::to_string(number)}, [&, batch = id] {
-        tracker_.mark_batch_uploaded(batch);
+        tracker_->mark_batch_uploaded(batch);
         return "done";
       });
     } else {
       perform({"upload_failed", name, std::to_string(number), "no network"}, [&, batch = id] {
-        tracker_.mark_batch_error(batch, "no network");
+        tracker_->mark_batch_error(batch, "no network");
         return "done";
       });
     }
   }
 
-  ProgressTracker tracker_;
+  const std::string database_;
+  std::unique_ptr<ProgressTracker> tracker_;
   Random random_;
   std::map<std::string, Known> jobs_;
 };
@@ -445,13 +458,17 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
   const int kills = scaled(200);
   std::unique_ptr<TemporaryDirectory> directory;
   Record record;
+  bool doubtful = false;
   int acknowledged = 0;
   int begun_and_done = 0;
   int begun_and_not_done = 0;
   std::map<std::string, int> interrupted;
   std::chrono::steady_clock::duration longest_open{0};
   for (int round = 0; round < kills; ++round) {
-    if (round % 20 == 0) {
+    // Seldom, so that deaths, leftovers and a grown log add up. But after an end of which nobody
+    // knows whether it was still an orderly one, the record does not know what is a death.
+    if (round % 20 == 0 || doubtful) {
+      doubtful = false;
       directory = std::make_unique<TemporaryDirectory>();
       record = Record();
     }
@@ -478,8 +495,8 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
     acknowledged += static_cast<int>(lines.size()) / 2;
 
     const auto begun = replay(lines, record);
-    if (round % 2 == 0 && std::filesystem::exists(directory->database())) {
-      // In every second round we come before anybody else and have to recover.
+    if (round % 4 == 0 && std::filesystem::exists(directory->database())) {
+      // Here we come before anybody else and have to recover; else the next worker does.
       const auto begin = std::chrono::steady_clock::now();
       const ProgressTracker tracker(directory->database());
       longest_open = std::max(longest_open, std::chrono::steady_clock::now() - begin);
@@ -497,6 +514,7 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
     const Picture found = picture_of(audit);
     if (begun.has_value()) {
       ++interrupted[begun->at(0)];
+      doubtful = begun->at(0) == "reopen";
       Record with = record;
       with.carry_out(*begun);
       if (found == with.picture()) {

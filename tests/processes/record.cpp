@@ -65,10 +65,10 @@ bool Record::mark(const std::string& job, const std::string& path, int attempt, 
 int Record::take_back(JobEntry& job, bool own) {
   int taken = 0;
   for (Entry& image : job.images) {
-    if (image.status == Status::kProcessing && (own || image.holder_died)) {
-      image.deaths += image.holder_died ? 1 : 0;
+    if (image.status == Status::kProcessing && (own || image.holder != Holder::kAlive)) {
+      image.deaths += image.holder == Holder::kDied ? 1 : 0;
       image.status = Status::kPending;
-      image.holder_died = false;
+      image.holder = Holder::kAlive;
       ++taken;
     }
   }
@@ -95,7 +95,7 @@ std::string Record::claim(JobEntry& job, std::size_t limit) {
       std::string claimed;
       for (Entry* image : next) {
         image->status = Status::kProcessing;
-        image->holder_died = false;
+        image->holder = Holder::kAlive;
         ++image->attempts;
         claimed += image->path + ":" + std::to_string(image->attempts) + " ";
       }
@@ -120,6 +120,10 @@ void Record::checkpoint(JobEntry& job) {
 
 std::string Record::carry_out(const Operation& operation) {
   const std::string& verb = operation.at(0);
+  if (verb == "reopen") {
+    worker_ended(Holder::kLeft);
+    return "done";
+  }
   const std::string& name = operation.at(1);
   if (verb == "create" || verb == "add") {
     const int first = number(operation.at(2));
@@ -159,7 +163,7 @@ std::string Record::carry_out(const Operation& operation) {
     for (std::size_t i = 2; i < operation.size(); ++i) {
       Entry& image = entry(name, operation[i]);
       image.status = Status::kProcessing;
-      image.holder_died = false;
+      image.holder = Holder::kAlive;
       ++image.attempts;
     }
     return "done";
@@ -241,10 +245,14 @@ std::string Record::carry_out(const Operation& operation) {
   return "done";
 }
 
-void Record::worker_died() {
+void Record::worker_died() { worker_ended(Holder::kDied); }
+
+void Record::worker_ended(Holder how) {
   for (auto& [name, job] : jobs_) {
     for (Entry& image : job.images) {
-      image.holder_died = image.holder_died || image.status == Status::kProcessing;
+      if (image.status == Status::kProcessing && image.holder == Holder::kAlive) {
+        image.holder = how;
+      }
     }
   }
 }

@@ -34,6 +34,7 @@ class Record {
   Picture picture() const;
 
  private:
+  enum class Holder { kAlive, kLeft, kDied };
   struct Entry {
     std::string path;
     std::string split;
@@ -41,8 +42,8 @@ class Record {
     int attempts{0};
     int deaths{0};
     std::string message;
-    bool holder_died{false};
-    int batch{0};  // its number; 0: in none
+    Holder holder{Holder::kAlive};  // while it is processing
+    int batch{0};                   // its number; 0: in none
   };
   struct Upload {
     std::string status{"pending"};
@@ -63,6 +64,7 @@ class Record {
             const std::string& message);
   std::string claim(JobEntry& job, std::size_t limit);
   int take_back(JobEntry& job, bool own);
+  void worker_ended(Holder how);
   static void checkpoint(JobEntry& job);
   Entry& entry(const std::string& job, const std::string& path);
 
