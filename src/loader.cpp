@@ -164,9 +164,8 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
                             std::string_view new_name, std::span<const std::filesystem::path> paths,
                             std::span<const std::string> splits) {
   const bool short_list = paths.size() <= kShortList;
-  std::optional<WorkerId> self;
   if (!short_list) {
-    self = worker_.ensure();
+    worker_.ensure();
   }
   Claim claim(*this, operation);
   struct Step {
@@ -202,9 +201,10 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
       first.load.job = target.job;
       first.load.published = first.load.last = target.published;
       if (target.kind == LoadTarget::Kind::kMissing) {
-        first.load.job = store::insert_job(db, new_name, std::nullopt, self, clock_.wall_ms());
-      } else if (self.has_value()) {
-        store::set_loader(db, target.job, *self);
+        const auto loader = short_list ? std::nullopt : std::optional(worker_.self());
+        first.load.job = store::insert_job(db, new_name, std::nullopt, loader, clock_.wall_ms());
+      } else if (!short_list) {
+        store::set_loader(db, target.job, worker_.self());
       }
       claim.take(first.load.job);
       return piece(db, std::move(first));
@@ -227,7 +227,7 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
 JobId Loader::chain_job(std::string_view name, JobId upstream) {
   constexpr std::string_view kOperation = "chain_job";
   clear_leftovers(kOperation);
-  const WorkerId self = worker_.ensure();
+  worker_.ensure();
   Claim claim(*this, kOperation);
   JobId job{};
   bool finished = false;
@@ -259,7 +259,7 @@ JobId Loader::chain_job(std::string_view name, JobId upstream) {
         finished = true;
         return target.kind;
       }
-      job = store::insert_job(db, name, upstream, self, clock_.wall_ms());
+      job = store::insert_job(db, name, upstream, worker_.self(), clock_.wall_ms());
       claim.take(job);
       finished = piece(db);
       return target.kind;

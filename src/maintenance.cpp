@@ -54,7 +54,7 @@ class Session {
         guard_(*checkpointer_, Clock::system()),
         connections_([this] { return open(); }),
         transactions_(path_, options_, Clock::system(), connections_, guard_),
-        locks_(worker_file_of(path_)) {}
+        locks_(path_) {}
 
   const std::string& path() const { return path_; }
   sqlite::Transactions& transactions() { return transactions_; }

@@ -177,8 +177,9 @@ void ProgressTracker::mark_processing(std::span<const ImageId> image_ids) {
   std::vector<ImageId> ids(image_ids.begin(), image_ids.end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  const WorkerId worker = impl_->worker.ensure();
+  impl_->worker.ensure();
   call.write([&](Connection& db) {
+    const WorkerId worker = impl_->worker.self();
     store::StateChanges changes(db, impl_->clock.wall_ms());
     std::optional<ImageId> not_pending;
     for (const ImageId id : ids) {
@@ -208,11 +209,12 @@ std::vector<Image> ProgressTracker::claim_images(JobId job, std::size_t limit) {
       return {};
     }
   }
-  const WorkerId worker = impl_->worker.ensure();
+  impl_->worker.ensure();
   std::vector<Image> images;
   bool again = false;
   do {
     std::tie(images, again) = call.write([&](Connection& db) {
+      const WorkerId worker = impl_->worker.self();
       const std::int64_t now = impl_->clock.wall_ms();
       const auto row = store::require_job(db, call.operation(), job);
       auto claimed = store::claim(db, row, worker, as_limit(limit), now);

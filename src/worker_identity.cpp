@@ -40,9 +40,7 @@ WorkerId WorkerIdentity::ensure() {
   if (now != WorkerId{0} && locks_.in_place()) {
     return now;
   }
-  const WorkerId registered = register_worker(now);
-  id_.store(static_cast<std::int64_t>(registered), std::memory_order_release);
-  return registered;
+  return register_worker(now);
 }
 
 void WorkerIdentity::ensure_in_place() {
@@ -75,7 +73,7 @@ WorkerId WorkerIdentity::register_worker(WorkerId before) {
       locks_.commit();
       return worker;
     } catch (const Error& error) {
-      locks_.abandon();
+      abandon(before);
       // Whoever may read the side file can lock all of it for reading, and so keep new workers
       // out: they wait, outside of any transaction.
       if (error.code() != ErrorCode::kBusy || error.sqlite_code() != 0 ||
@@ -83,7 +81,7 @@ WorkerId WorkerIdentity::register_worker(WorkerId before) {
         throw;
       }
     } catch (...) {
-      locks_.abandon();
+      abandon(before);
       throw;
     }
   }
@@ -115,8 +113,16 @@ WorkerId WorkerIdentity::try_to_register(WorkerId before) {
       store::hand_over(db, before, worker);
     }
     store::forget_dead_workers(db, worker, [&](WorkerId other) { return locks_.is_alive(other); });
+    // Before the commit: no other thread may meet this id and not know it for its own, because the
+    // lock cannot be tested through the description that holds it.
+    id_.store(static_cast<std::int64_t>(worker), std::memory_order_release);
     return worker;
   });
+}
+
+void WorkerIdentity::abandon(WorkerId before) noexcept {
+  id_.store(static_cast<std::int64_t>(before), std::memory_order_release);
+  locks_.abandon();
 }
 
 }  // namespace progress_tracker

@@ -19,8 +19,9 @@ class WorkerIdentity {
   WorkerIdentity(sqlite::Transactions& transactions, const std::string& database,
                  const Options& options, Clock& clock);
 
-  // This tracker's worker id, registered at the first call. If the side file was deleted or
-  // replaced since, registers again and takes what it holds along; no death is counted.
+  // This tracker's worker id, registered at the first call. A transaction that follows asks self()
+  // for it, since another thread may have to register again in between. If the side file was
+  // deleted or replaced since, registers again and takes what it holds along; no death is counted.
   WorkerId ensure();
 
   // The second half of that: for calls that ask who is alive, and need not be workers themselves.
@@ -43,6 +44,7 @@ class WorkerIdentity {
   WorkerId register_worker(WorkerId before);
   // WorkerId{0}: every byte that was tried is locked by somebody.
   WorkerId try_to_register(WorkerId before);
+  void abandon(WorkerId before) noexcept;
 
   sqlite::Transactions& transactions_;
   const Options& options_;

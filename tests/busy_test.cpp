@@ -127,7 +127,8 @@ TEST_P(BusyPause, IsShortAndJittered) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, BusyPause,
-                         testing::Values(PauseCase{0, 4, 30us, 70us}, PauseCase{5, 19, 100us, 300us},
+                         testing::Values(PauseCase{0, 4, 30us, 70us},
+                                         PauseCase{5, 19, 100us, 300us},
                                          PauseCase{20, 30, 300us, 1ms},
                                          PauseCase{1'000'000, 1'000'001, 300us, 1ms}));
 
@@ -168,8 +169,7 @@ TEST_P(RunAgain, AfterADelayThatDoublesAndThenStays) {
   retry(GetParam(), 8);
 
   EXPECT_EQ(attempts, 9);
-  EXPECT_THAT(clock.sleeps(),
-              ElementsAre(500ms, 1s, 2s, 4s, 8s, 16s, 16s, 16s));
+  EXPECT_THAT(clock.sleeps(), ElementsAre(500ms, 1s, 2s, 4s, 8s, 16s, 16s, 16s));
 }
 
 TEST_P(RunAgain, UntilBusyTimeoutIsUsedUp) {
@@ -189,8 +189,7 @@ TEST_P(RunAgain, NotWithoutTimeToWait) {
 }
 
 TEST_P(RunAgain, TheErrorNamesOperationFileCauseAndWait) {
-  const auto error =
-      test::error_of([&] { retry(GetParam(), kForEver, {.busy_timeout = 10s}); });
+  const auto error = test::error_of([&] { retry(GetParam(), kForEver, {.busy_timeout = 10s}); });
   ASSERT_TRUE(error.has_value());
   EXPECT_THAT(error->what(), AllOf(HasSubstr("claim_images"), HasSubstr("jobs.db"),
                                    HasSubstr("injected"), HasSubstr("10000 ms")));
@@ -241,20 +240,17 @@ TEST_P(RunOnce, AndReportedAsWhatItIs) {
 
 INSTANTIATE_TEST_SUITE_P(
     Codes, RunOnce,
-    testing::Values(CodeCase{SQLITE_BUSY, ErrorCode::kBusy},
-                    CodeCase{SQLITE_BUSY_TIMEOUT, ErrorCode::kBusy},
-                    CodeCase{SQLITE_LOCKED, ErrorCode::kBusy},
-                    CodeCase{SQLITE_READONLY, ErrorCode::kReadOnly},
-                    CodeCase{SQLITE_READONLY_DBMOVED, ErrorCode::kDatabaseMoved},
-                    CodeCase{SQLITE_FULL, ErrorCode::kFull},
-                    CodeCase{SQLITE_IOERR_READ, ErrorCode::kIo},
-                    CodeCase{SQLITE_CANTOPEN, ErrorCode::kIo},
-                    CodeCase{SQLITE_PERM, ErrorCode::kIo}, CodeCase{SQLITE_AUTH, ErrorCode::kIo},
-                    CodeCase{SQLITE_CORRUPT, ErrorCode::kCorrupt},
-                    CodeCase{SQLITE_CORRUPT_INDEX, ErrorCode::kCorrupt},
-                    CodeCase{SQLITE_CONSTRAINT_CHECK, ErrorCode::kCorrupt},
-                    CodeCase{SQLITE_ERROR, ErrorCode::kCorrupt},
-                    CodeCase{SQLITE_NOTADB, ErrorCode::kNotADatabase}));
+    testing::Values(
+        CodeCase{SQLITE_BUSY, ErrorCode::kBusy}, CodeCase{SQLITE_BUSY_TIMEOUT, ErrorCode::kBusy},
+        CodeCase{SQLITE_LOCKED, ErrorCode::kBusy}, CodeCase{SQLITE_READONLY, ErrorCode::kReadOnly},
+        CodeCase{SQLITE_READONLY_DBMOVED, ErrorCode::kDatabaseMoved},
+        CodeCase{SQLITE_FULL, ErrorCode::kFull}, CodeCase{SQLITE_IOERR_READ, ErrorCode::kIo},
+        CodeCase{SQLITE_CANTOPEN, ErrorCode::kIo}, CodeCase{SQLITE_PERM, ErrorCode::kIo},
+        CodeCase{SQLITE_AUTH, ErrorCode::kIo}, CodeCase{SQLITE_CORRUPT, ErrorCode::kCorrupt},
+        CodeCase{SQLITE_CORRUPT_INDEX, ErrorCode::kCorrupt},
+        CodeCase{SQLITE_CONSTRAINT_CHECK, ErrorCode::kCorrupt},
+        CodeCase{SQLITE_ERROR, ErrorCode::kCorrupt},
+        CodeCase{SQLITE_NOTADB, ErrorCode::kNotADatabase}));
 
 TEST_F(RetryTest, WhatIsNotSQLitesGoesThroughAtOnce) {
   sqlite::WaitBudget budget(clock, 10s);
@@ -378,7 +374,8 @@ TEST(WriterQueue, ServesThoseWhoWaitInTheOrderInWhichTheyCame) {
     for (char state = 'R'; state != 'S';) {
       std::this_thread::yield();
       if (id != 0) {
-        const std::string stat = test::contents_of("/proc/self/task/" + std::to_string(id) + "/stat");
+        const std::string stat =
+            test::contents_of("/proc/self/task/" + std::to_string(id) + "/stat");
         state = stat.at(stat.rfind(')') + 2);
       }
     }
@@ -567,9 +564,8 @@ TEST_F(BusyTest, AThreadThatWaitsForAnotherOfItsTrackerGivesUpInTime) {
   };
   StandingClock standing;
   const auto tracker = internal::open_with_clock(path, {.busy_timeout = 20ms}, standing);
-  std::thread first([&] {
-    EXPECT_THAT([&] { tracker->checkpoint(job); }, ThrowsError(ErrorCode::kBusy));
-  });
+  std::thread first(
+      [&] { EXPECT_THAT([&] { tracker->checkpoint(job); }, ThrowsError(ErrorCode::kBusy)); });
   while (!standing.waiting) {
     std::this_thread::yield();
   }

@@ -185,8 +185,9 @@ TEST(EveryConnection, TakesACacheLargerThanSQLiteCanCount) {
 class GuardTest : public testing::Test {
  protected:
   static fs::path made(const fs::path& path) {
-    Outsider(path).run("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; "
-                       "CREATE TABLE t (id INTEGER PRIMARY KEY, x)");
+    Outsider(path).run(
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; "
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x)");
     return path;
   }
 
@@ -334,7 +335,7 @@ TEST_F(GuardTest, NothingIsLost) {
 
 // ---- The log of a tracker ----------------------------------------------------------------------
 
-class LogTest : public testing::Test {
+class WriteAheadLogTest : public testing::Test {
  protected:
   std::uintmax_t log_size() const { return fs::file_size(path.native() + "-wal"); }
 
@@ -342,7 +343,7 @@ class LogTest : public testing::Test {
   const fs::path path = directory / "jobs.db";
 };
 
-TEST_F(LogTest, StaysSmallUnderManyCommits) {
+TEST_F(WriteAheadLogTest, StaysSmallUnderManyCommits) {
   // Pages for 50,000 commits of one mark, with fewer calls: the images lie far apart.
   constexpr int kImages = 20'000;
   ProgressTracker tracker(path);
@@ -365,7 +366,7 @@ TEST_F(LogTest, StaysSmallUnderManyCommits) {
   EXPECT_LE(largest, kMostLog);
 }
 
-TEST_F(LogTest, StaysSmallUnderSeveralThreads) {
+TEST_F(WriteAheadLogTest, StaysSmallUnderSeveralThreads) {
   ProgressTracker tracker(path);
   const JobId job = tracker.create_job("job", image_paths(40'000), {});
   std::vector<std::thread> threads;
@@ -392,7 +393,7 @@ TEST_F(LogTest, StaysSmallUnderSeveralThreads) {
   EXPECT_LE(largest, kMostLog);
 }
 
-TEST_F(LogTest, StaysSmallUnderALongLoad) {
+TEST_F(WriteAheadLogTest, StaysSmallUnderALongLoad) {
   std::vector<fs::path> paths;
   for (int i = 0; i < 200'000; ++i) {
     // Shuffled: each insert touches another page of the index.
@@ -404,7 +405,7 @@ TEST_F(LogTest, StaysSmallUnderALongLoad) {
   EXPECT_LE(log_size(), kMostLog);
 }
 
-TEST_F(LogTest, IsGoneAfterTheLastClose) {
+TEST_F(WriteAheadLogTest, IsGoneAfterTheLastClose) {
   {
     ProgressTracker tracker(path);
     tracker.create_job("job", image_paths(10), {});

@@ -1,9 +1,9 @@
 // A tracker in a child process after fork(): refused, harmless, and no harm to the parent's.
 #include <fcntl.h>
-#include <spawn.h>
-#include <sys/stat.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,10 +196,7 @@ TEST_F(ForkTest, BufferedMarksStayTheParents) {
   const Image image = buffered.claim_images(job, 1).at(0);
   buffered.mark_completed(image.id);
 
-  EXPECT_EQ(in_child([&] {
-              require(code_of([&] { buffered.close(); }) == "forked", "close");
-            }),
-            0);
+  EXPECT_EQ(in_child([&] { require(code_of([&] { buffered.close(); }) == "forked", "close"); }), 0);
 
   EXPECT_EQ(tracker->get_status_counts(job)->completed, 0);
   buffered.close();

@@ -134,7 +134,8 @@ TEST_F(LoadTest, IsCutIntoPieces) {
   const auto tracker = internal::open_with_clock(path, {}, clock);
   std::vector<std::int64_t> sizes;
   Outsider outsider(path);
-  InterruptingClock watching(10, [&] { sizes.push_back(outsider.number("SELECT count(*) FROM image")); });
+  InterruptingClock watching(
+      10, [&] { sizes.push_back(outsider.number("SELECT count(*) FROM image")); });
   const auto loader = internal::open_with_clock(path, {}, watching);
 
   loader->create_job("job", image_paths(kLong), {});
@@ -208,8 +209,7 @@ TEST_F(LoadTest, AddsWhatIsNewAndRemovesNothing) {
   tracker.complete(tracker.claim_images(job, 1).at(0));
 
   EXPECT_EQ(tracker.create_job("job", image_paths(3, "more/"), {}), job);
-  EXPECT_EQ(tracker.add_images(job, image_paths(kLong), {}),
-            static_cast<std::int64_t>(kLong) - 10);
+  EXPECT_EQ(tracker.add_images(job, image_paths(kLong), {}), static_cast<std::int64_t>(kLong) - 10);
 
   EXPECT_EQ(tracker.get_status_counts(job),
             (StatusCounts{.pending = static_cast<std::int64_t>(kLong) + 2, .completed = 1}));
@@ -288,9 +288,9 @@ TEST_F(LoadTest, AWrongPathAnywhereStoresNothing) {
   paths.back() = "";
   EXPECT_THAT([&] { tracker.create_job("job", paths, {}); },
               ThrowsError(ErrorCode::kInvalidArgument));
-  EXPECT_THAT([&] { tracker.create_job("job", image_paths(kLong),
-                                       std::vector<std::string>(kLong - 1)); },
-              ThrowsError(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(
+      [&] { tracker.create_job("job", image_paths(kLong), std::vector<std::string>(kLong - 1)); },
+      ThrowsError(ErrorCode::kInvalidArgument));
   EXPECT_FALSE(tracker.get_job_id("job").has_value());
   EXPECT_EQ(count("SELECT count(*) FROM job"), 0);
 }
@@ -302,7 +302,9 @@ struct Ending {
   std::string name;
   std::function<void(const fs::path& path, int at, const std::function<void(ProgressTracker&)>&)>
       end;
-  friend std::ostream& operator<<(std::ostream& out, const Ending& each) { return out << each.name; }
+  friend std::ostream& operator<<(std::ostream& out, const Ending& each) {
+    return out << each.name;
+  }
 };
 
 const std::vector<Ending> kEndings{
@@ -329,8 +331,7 @@ const std::vector<Ending> kEndings{
      }},
 };
 
-class BrokenLoad : public LoadTest,
-                   public testing::WithParamInterface<std::tuple<Ending, int>> {
+class BrokenLoad : public LoadTest, public testing::WithParamInterface<std::tuple<Ending, int>> {
  protected:
   void break_off(const std::function<void(ProgressTracker&)>& load) {
     const auto& [ending, at] = GetParam();
@@ -500,9 +501,8 @@ TEST_F(LoadTest, AJobThatALiveWorkerLoadsCannotBeRemoved) {
   ProgressTracker other(path, {.busy_timeout = 0ms});
   const JobId job = other.create_job("job", image_paths(3), {});
   std::vector<std::string> codes;
-  InterruptingClock clock(20, [&] {
-    codes.push_back(test::code_of([&] { other.remove_job(job); }));
-  });
+  InterruptingClock clock(20,
+                          [&] { codes.push_back(test::code_of([&] { other.remove_job(job); })); });
   const auto loader = internal::open_with_clock(path, {}, clock);
   loader->add_images(job, image_paths(kLong), {});
   // Inside a piece the lock is held, so it may not even come to looking.

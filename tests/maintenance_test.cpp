@@ -101,8 +101,7 @@ TEST_F(MaintenanceTest, ExamineDescribesTheFileAndItsPlace) {
   EXPECT_EQ(found.sqlite_version, sqlite3_libversion());
   EXPECT_EQ(found.application_id, 0x5054726b);
   EXPECT_EQ(found.schema_version, 1);
-  EXPECT_EQ(found.database_bytes,
-            static_cast<std::int64_t>(std::filesystem::file_size(database)));
+  EXPECT_EQ(found.database_bytes, static_cast<std::int64_t>(std::filesystem::file_size(database)));
   EXPECT_NE(found.filesystem, "");
   EXPECT_EQ(found.pragmas.at("journal_mode"), "wal");
   EXPECT_EQ(found.pragmas.at("wal_autocheckpoint"), "0");
@@ -166,7 +165,8 @@ TEST_F(MaintenanceTest, ExamineFindsRowsRemovedFromOutside) {
 
   const Examination found = examine(database);
 
-  EXPECT_THAT(found.dangling_references, ElementsAre(HasSubstr("of state refers to a row of image")));
+  EXPECT_THAT(found.dangling_references,
+              ElementsAre(HasSubstr("of state refers to a row of image")));
   EXPECT_THAT(found.problems, Contains(HasSubstr("should have 6 images and has 5")));
 }
 
@@ -179,6 +179,28 @@ TEST_F(MaintenanceTest, ExamineFindsWhatACutOffLoadLeft) {
 
   EXPECT_THAT(found.leftovers, ElementsAre(Leftover{.job_id = job, .images = 1}));
   EXPECT_TRUE(found.healthy()) << "nobody sees it";
+}
+
+TEST_F(MaintenanceTest, ExamineFindsImagesOfASplitThatIsNotThere) {
+  falsify("UPDATE image SET split = 999 WHERE id = (SELECT min(id) FROM image)");
+
+  EXPECT_THAT(examine(database).problems,
+              Contains(HasSubstr("1 image of a split that is not there")));
+}
+
+TEST_F(MaintenanceTest, ALoadThatIsGoingOnIsNoLeftover) {
+  ProgressTracker loader(database);
+  loader.claim_images(job, 1);
+  const auto id = std::to_string(static_cast<std::int64_t>(loader.list_workers().back().id));
+  falsify(
+      "UPDATE split SET total = total - 1 WHERE name = 'train';"
+      "UPDATE job SET published = published - 1, loader = " +
+      id);
+
+  EXPECT_THAT(examine(database).notes, Contains(HasSubstr("is being loaded by worker " + id)));
+  EXPECT_THAT(examine(database).leftovers, IsEmpty());
+  EXPECT_EQ(repair(database).leftovers_cleared, 0);
+  EXPECT_EQ(Outsider(database).number("SELECT count(*) FROM image"), 6);
 }
 
 TEST_F(MaintenanceTest, ExamineChangesNothing) {
@@ -200,7 +222,7 @@ TEST_F(MaintenanceTest, ExamineSeesOneMomentBesideALiveWriter) {
 // ---- repair ------------------------------------------------------------------------------------
 
 TEST_F(MaintenanceTest, RepairCorrectsCounts) {
-  falsify("UPDATE split SET completed = completed - 1, error = error + 1, total = total + 1");
+  falsify("UPDATE split SET completed = completed + 1, error = 0, total = total + 1");
 
   const Repair report = repair(database);
 
@@ -277,6 +299,8 @@ TEST_F(MaintenanceTest, ASnapshotIsOneFileInDeleteMode) {
   snapshot(database, copy);
 
   EXPECT_EQ(Outsider(copy, SQLITE_OPEN_READONLY).value("PRAGMA journal_mode"), "delete");
+  EXPECT_TRUE(examine(copy).healthy());
+  EXPECT_THAT(examine(copy).notes, Contains(HasSubstr("journal_mode is delete")));
   for (const char* suffix : {"-wal", "-shm", "-journal", "-workers"}) {
     EXPECT_FALSE(std::filesystem::exists(copy.native() + suffix)) << suffix;
   }
@@ -335,7 +359,7 @@ TEST_F(MaintenanceTest, ASnapshotIsADatabaseThatATrackerCanGoOnWith) {
   for (const Image& image : tracker.claim_images(job, 10)) {
     tracker.complete(image);
   }
-  EXPECT_EQ(tracker.get_status_counts(job)->completed, 4);
+  EXPECT_EQ(tracker.get_status_counts(job)->completed, 5);
   EXPECT_EQ(counts(), true_counts) << "the original goes its own way";
 }
 
@@ -426,20 +450,24 @@ void make_tracker_file(const std::filesystem::path& path) { ProgressTracker trac
 
 INSTANTIATE_TEST_SUITE_P(
     Maintenance, RefusedFileTest,
-    testing::Values(
-        Refused{"Missing", ErrorCode::kNotFound, [](const auto&) {}},
-        Refused{"Empty", ErrorCode::kNotFound, [](const auto& path) { test::write_file(path, ""); }},
-        Refused{"Text", ErrorCode::kNotADatabase,
-                [](const auto& path) { test::write_file(path, std::string(5000, 'x')); }},
-        Refused{"Directory", ErrorCode::kNotADatabase,
-                [](const auto& path) { std::filesystem::create_directory(path); }},
-        Refused{"ForeignDatabase", ErrorCode::kForeignDatabase,
-                [](const auto& path) { Outsider(path).run("CREATE TABLE t (a); PRAGMA user_version = 1"); }},
-        Refused{"NewerSchema", ErrorCode::kSchemaTooNew,
-                [](const auto& path) {
-                  make_tracker_file(path);
-                  Outsider(path).run("PRAGMA journal_mode = DELETE; PRAGMA user_version = 999");
-                }}),
+    testing::Values(Refused{"Missing", ErrorCode::kNotFound, [](const auto&) {}},
+                    Refused{"Empty", ErrorCode::kNotFound,
+                            [](const auto& path) { test::write_file(path, ""); }},
+                    Refused{
+                        "Text", ErrorCode::kNotADatabase,
+                        [](const auto& path) { test::write_file(path, std::string(5000, 'x')); }},
+                    Refused{"Directory", ErrorCode::kNotADatabase,
+                            [](const auto& path) { std::filesystem::create_directory(path); }},
+                    Refused{"ForeignDatabase", ErrorCode::kForeignDatabase,
+                            [](const auto& path) {
+                              Outsider(path).run("CREATE TABLE t (a); PRAGMA user_version = 1");
+                            }},
+                    Refused{"NewerSchema", ErrorCode::kSchemaTooNew,
+                            [](const auto& path) {
+                              make_tracker_file(path);
+                              Outsider(path).run(
+                                  "PRAGMA journal_mode = DELETE; PRAGMA user_version = 999");
+                            }}),
     [](const auto& refused) { return refused.param.name; });
 
 TEST_F(MaintenanceTest, EveryDamagedPageIsFoundAndNothingIsRepairedOverIt) {

@@ -43,8 +43,7 @@ class MarkBufferTest : public testing::Test {
   MarkBufferTest() : tracker(open()), job(tracker->create_job("job", image_paths(20), {})) {}
 
   std::unique_ptr<ProgressTracker> open() {
-    return internal::open_with_clock(
-        path, {.busy_timeout = 0ms, .mark_buffer = kCapacity}, clock);
+    return internal::open_with_clock(path, {.busy_timeout = 0ms, .mark_buffer = kCapacity}, clock);
   }
 
   // What anybody else sees.
@@ -172,8 +171,7 @@ const std::vector<Call> kOtherCalls{
     {"remove_job",
      [](auto& t, JobId, ImageId) { t.remove_job(t.create_job("gone", image_paths(1), {})); }},
     {"get_pending_images", [](auto& t, JobId job, ImageId) { t.get_pending_images(job); }},
-    {"mark_processing",
-     [](auto& t, JobId, ImageId) { t.mark_processing({}); }},
+    {"mark_processing", [](auto& t, JobId, ImageId) { t.mark_processing({}); }},
     {"claim_images", [](auto& t, JobId job, ImageId) { t.claim_images(job, 1); }},
     {"claim_images_of_nothing", [](auto& t, JobId job, ImageId) { t.claim_images(job, 0); }},
     {"mark_outcomes",
@@ -244,16 +242,14 @@ TEST_F(MarkBufferTest, AnUnknownImageIsRefusedByTheMarkItself) {
 TEST_F(MarkBufferTest, AnErrorForAnImageWhoseCompletionIsHeldIsRefusedByTheMarkItself) {
   const ImageId id = claimed();
   tracker->mark_completed(id);
-  EXPECT_THAT([&] { tracker->mark_error(id, "late"); },
-              ThrowsError(ErrorCode::kInvalidTransition));
+  EXPECT_THAT([&] { tracker->mark_error(id, "late"); }, ThrowsError(ErrorCode::kInvalidTransition));
 }
 
 TEST_F(MarkBufferTest, AnErrorForACompletedImageIsRefusedByTheMarkItself) {
   const ImageId id = claimed();
   tracker->mark_completed(id);
   tracker->checkpoint(job);
-  EXPECT_THAT([&] { tracker->mark_error(id, "late"); },
-              ThrowsError(ErrorCode::kInvalidTransition));
+  EXPECT_THAT([&] { tracker->mark_error(id, "late"); }, ThrowsError(ErrorCode::kInvalidTransition));
 }
 
 TEST_F(MarkBufferTest, AnErrorForAnImageThatThisTrackerCompletedOtherwiseIsRefusedByTheMarkItself) {
@@ -275,8 +271,7 @@ TEST_F(MarkBufferTest, AnImageOfAJobThatThisTrackerRemovedIsRefusedByTheMarkItse
 TEST_F(MarkBufferTest, ARefusedMarkIsNotHeld) {
   const ImageId id = claimed();
   tracker->mark_completed(id);
-  EXPECT_THAT([&] { tracker->mark_error(id, "late"); },
-              ThrowsError(ErrorCode::kInvalidTransition));
+  EXPECT_THAT([&] { tracker->mark_error(id, "late"); }, ThrowsError(ErrorCode::kInvalidTransition));
   EXPECT_THAT([&] { tracker->mark_completed(ImageId{99}); }, ThrowsError(ErrorCode::kNotFound));
   tracker->checkpoint(job);
   EXPECT_EQ(committed(), (StatusCounts{.pending = 19, .completed = 1}));
@@ -305,7 +300,9 @@ TEST_F(MarkBufferTest, AMessageIsCleaned) {
   const ImageId id = claimed();
   tracker->mark_error(id, std::string("a\0b\xff", 4));
   tracker->checkpoint(job);
-  EXPECT_EQ(other.get_image(id)->error_message, "a\xEF\xBF\xBD" "b\xEF\xBF\xBD");
+  EXPECT_EQ(other.get_image(id)->error_message,
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
 }
 
 // ---- What another tracker made impossible ------------------------------------------------------
@@ -458,7 +455,8 @@ TEST_F(MarkBufferBlocked, TheDestructorSaysHowManyItLost) {
 }
 
 TEST_F(MarkBufferBlocked, AMarkBelowNWaitsForNobody) {
-  // Four are held already; with one dropped from the list there would be room. Here a fresh tracker.
+  // Four are held already; with one dropped from the list there would be room. Here a fresh
+  // tracker.
   auto fresh = open();
   EXPECT_THAT([&] { fresh->mark_completed(ids[5]); }, testing::Not(ThrowsError(ErrorCode::kBusy)));
   const LogCapture log;

@@ -44,8 +44,7 @@ const std::vector<Move> kMoves{
          fs::remove(database.native() + side);
        }
      }},
-    {"Renamed",
-     [](const fs::path& database) { fs::rename(database, database.native() + ".old"); }},
+    {"Renamed", [](const fs::path& database) { fs::rename(database, database.native() + ".old"); }},
     {"ReplacedByACopy",
      [](const fs::path& database) {
        fs::copy_file(database, database.native() + ".new");
@@ -101,6 +100,7 @@ class MovedTest : public testing::TestWithParam<Move> {
 };
 
 TEST_P(MovedTest, IsNoticedBeforeTheNextAcknowledgement) {
+  const test::LogCapture quiet;
   ProgressTracker tracker(path);
   const auto images = tracker.claim_images(job, 5);
   move();
@@ -119,6 +119,7 @@ TEST_P(MovedTest, IsNoticedBeforeTheNextAcknowledgement) {
 }
 
 TEST_P(MovedTest, IsNoticedByAClaim) {
+  const test::LogCapture quiet;  // the destructor cannot say farewell
   ProgressTracker tracker(path);
   tracker.claim_images(job, 5);
   move();
@@ -134,6 +135,7 @@ TEST_P(MovedTest, IsNoticedByTheFirstClaim) {
 }
 
 TEST_P(MovedTest, IsNoticedByAThreadThatComesNew) {
+  const test::LogCapture quiet;
   ProgressTracker tracker(path);
   const auto images = tracker.claim_images(job, 2);
   move();
@@ -156,6 +158,7 @@ TEST_P(MovedTest, IsNoticedBySync) {
 }
 
 TEST_P(MovedTest, KeepsBufferedMarksAndTheTrackerOpen) {
+  const test::LogCapture quiet;  // the destructor will say what it lost
   ProgressTracker tracker(path, {.mark_buffer = 10});
   const auto images = tracker.claim_images(job, 2);
   tracker.mark_completed(images.at(0).id);
@@ -163,11 +166,10 @@ TEST_P(MovedTest, KeepsBufferedMarksAndTheTrackerOpen) {
 
   EXPECT_THAT([&] { tracker.checkpoint(job); }, ThrowsError(ErrorCode::kDatabaseMoved));
   EXPECT_THAT([&] { tracker.close(); }, ThrowsError(ErrorCode::kDatabaseMoved));
-  const test::LogCapture log;  // the destructor's
 }
 
 TEST_P(MovedTest, CanBeClosed) {
-  const test::LogCapture log;
+  const test::LogCapture quiet;
   ProgressTracker tracker(path);
   tracker.claim_images(job, 2);
   move();

@@ -67,6 +67,7 @@ class QueryPlanTest : public testing::Test {
 
   // Calls everything there is, in states that make it do something.
   void use_everything() {
+    const test::LogCapture quiet;
     ProgressTracker tracker(path);
     const JobId job = tracker.create_job("job", image_paths(kImages), {});
     tracker.create_job("job", image_paths(3), std::vector<std::string>(3, "train"));
@@ -169,10 +170,14 @@ TEST_F(QueryPlanTest, NoStatementWalksThroughAllImagesOrStates) {
       continue;
     }
     ++queries;
-    const std::string plan = plan_of(sql);
-    for (const char* table :
-         {"image", "state", "failure", "directory", "split", "batch_image", "late_completion",
-          "chain_backlog", "batch"}) {
+    std::string plan = plan_of(sql);
+    // That index holds what is being processed and nothing else.
+    const std::string small = "SCAN state USING INDEX state_processing\n";
+    if (const auto at = plan.find(small); at != std::string::npos) {
+      plan.erase(at, small.size());
+    }
+    for (const char* table : {"image", "state", "failure", "directory", "split", "batch_image",
+                              "late_completion", "chain_backlog", "batch"}) {
       EXPECT_THAT(plan, Not(HasSubstr(std::string("SCAN ") + table + "\n"))) << sql;
       EXPECT_THAT(plan, Not(HasSubstr(std::string("SCAN ") + table + " USING"))) << sql;
     }
@@ -194,7 +199,8 @@ TEST_F(QueryPlanTest, WhatIsRareIsFoundByItsOwnIndex) {
   };
   std::size_t found = 0;
   for (const std::string& sql : statements) {
-    if (!sql.starts_with("SELECT") || sql.find("image LEFT JOIN state") != std::string::npos) {
+    // What was never started has no row in `state`; it is looked for where the started ones end.
+    if (!sql.starts_with("SELECT") || sql.find("FROM state") == std::string::npos) {
       continue;
     }
     for (const auto& [condition, index] : index_of) {
@@ -214,7 +220,10 @@ TEST_F(QueryPlanTest, PagesAndClaimsComeInOrderWithoutSorting) {
     const bool is_page = sql.starts_with("SELECT") && sql.find("LIMIT") != std::string::npos &&
                          sql.find("ORDER BY") != std::string::npos &&
                          sql.find("GROUP BY") == std::string::npos;
-    if (is_page) {
+    // Few by nature, and in an index of their own: what is being processed, and what died.
+    const bool is_small =
+        sql.find("status = 1") != std::string::npos || sql.find("deaths > 0") != std::string::npos;
+    if (is_page && !is_small) {
       EXPECT_THAT(plan_of(sql), Not(HasSubstr("TEMP B-TREE"))) << sql;
     }
   }
@@ -239,7 +248,7 @@ TEST_F(QueryPlanTest, AWalkWouldBeSeen) {
   }
   EXPECT_THAT(plan_of("SELECT * FROM state WHERE changed_at = 5"), HasSubstr("SCAN state\n"));
   EXPECT_THAT(plan_of("SELECT image.id, state.status FROM image LEFT JOIN state USING (id)"),
-              HasSubstr("SCAN image\n"));
+              HasSubstr("SCAN image USING"));
   EXPECT_THAT(plan_of("SELECT count(*) FROM image"), HasSubstr("SCAN image USING"));
 }
 

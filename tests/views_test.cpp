@@ -39,8 +39,9 @@ using testing::UnorderedElementsAre;
 
 namespace fs = std::filesystem;
 
-constexpr char kIso8601[] = "20[0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:"
-                            "[0-5][0-9]\\.[0-9][0-9][0-9]Z";
+constexpr char kIso8601[] =
+    "20[0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:"
+    "[0-5][0-9]\\.[0-9][0-9][0-9]Z";
 
 class ViewsTest : public testing::Test {
  protected:
@@ -88,9 +89,9 @@ TEST_F(ViewsTest, HaveTheseColumns) {
                           "started_at", "processed_at", "error_message"));
   EXPECT_THAT(columns_of("progress"), ElementsAre("job_id", "name", "split", "pending",
                                                   "processing", "completed", "error"));
-  EXPECT_THAT(columns_of("batches"), ElementsAre("id", "job_id", "batch_num", "status",
-                                                 "image_count", "created_at", "uploaded_at",
-                                                 "upload_error"));
+  EXPECT_THAT(columns_of("batches"),
+              ElementsAre("id", "job_id", "batch_num", "status", "image_count", "created_at",
+                          "uploaded_at", "upload_error"));
 }
 
 TEST_F(ViewsTest, AreViewsAndTheTablesHaveOtherNames) {
@@ -109,8 +110,9 @@ TEST_F(ViewsTest, CountsInJobsAreAsOfTheCheckpointAndTheTotalIsCurrent) {
   tracker.complete(images[0]);
   tracker.complete(images[1]);
   tracker.fail(images[2], "broken");
-  const std::string counts = "SELECT total_images || ' ' || processed_count || ' ' || error_count "
-                             "FROM jobs WHERE name = 'job'";
+  const std::string counts =
+      "SELECT total_images || ' ' || processed_count || ' ' || error_count "
+      "FROM jobs WHERE name = 'job'";
   EXPECT_EQ(value(counts), "4 0 0");
 
   tracker.checkpoint(job);
@@ -237,8 +239,8 @@ TEST_F(ViewsTest, TypesDoNotDependOnTheRow) {
   tracker.fail(tracker.claim_images(job, 1).at(0), "broken");
   tracker.create_batch(job, 1, 1);
   const auto types = [&](const std::string& view, const std::string& column) {
-    return outsider().run("SELECT DISTINCT typeof(" + column + ") FROM " + view +
-                          " WHERE " + column + " IS NOT NULL");
+    return outsider().run("SELECT DISTINCT typeof(" + column + ") FROM " + view + " WHERE " +
+                          column + " IS NOT NULL");
   };
   for (const char* column : {"id", "job_id", "attempts", "deaths"}) {
     EXPECT_THAT(types("images", column), ElementsAre(Row{"integer"})) << column;
@@ -271,14 +273,26 @@ class ViewsOfPaths : public ViewsTest {
   ViewsOfPaths() { tracker.create_job("job", paths, {}); }
 
   const std::vector<fs::path> paths{
-      "plain.png",       "dir/plain.png",         "dir/\xff.png",     "\xfe/plain.png",
-      "\xfe/\xff.png",   "\xc3\xa4/\xc3\xb6.png", "dir/\xc3",         "\xc3/\xa4.png",
-      "trailing/",       "/absolute/\xed\xa0\x80", "line\nbreak.png", "quote'\".png",
-      "\xf0\x9f\x96\xbc.png", "a//b.png",         "./a.png",          "/",
+      "plain.png",
+      "dir/plain.png",
+      "dir/\xff.png",
+      "\xfe/plain.png",
+      "\xfe/\xff.png",
+      "\xc3\xa4/\xc3\xb6.png",
+      "dir/\xc3",
+      "\xc3/\xa4.png",
+      "trailing/",
+      "/absolute/\xed\xa0\x80",
+      "line\nbreak.png",
+      "quote'\".png",
+      "\xf0\x9f\x96\xbc.png",
+      "a//b.png",
+      "./a.png",
+      "/",
   };
   static bool is_utf8(const fs::path& path) {
-    return path.native().find_first_of("\xfe\xff") == std::string::npos &&
-           path != "dir/\xc3" && path != "\xc3/\xa4.png" && path != "/absolute/\xed\xa0\x80";
+    return path.native().find_first_of("\xfe\xff") == std::string::npos && path != "dir/\xc3" &&
+           path != "\xc3/\xa4.png" && path != "/absolute/\xed\xa0\x80";
   }
 };
 
@@ -303,7 +317,8 @@ TEST_F(ViewsOfPaths, CanBeReadByPython) {
   // One TEXT that does not decode breaks the whole query there.
   const std::string command =
       "python3 -c 'import sqlite3, sys\n"
-      "rows = sqlite3.connect(sys.argv[1]).execute(\"SELECT * FROM images ORDER BY id\").fetchall()\n"
+      "rows = sqlite3.connect(sys.argv[1]).execute(\"SELECT * FROM images ORDER BY "
+      "id\").fetchall()\n"
       "print(len(rows), sum(isinstance(row[2], bytes) for row in rows))' '" +
       path.native() + "' 2>&1";
   if (std::system("python3 -c 'import sqlite3' >/dev/null 2>&1") != 0) {

@@ -152,6 +152,9 @@ class ChildProcesses::Running {
                                   .tool = getpid(),
                                   .null_input = owner_.null_input_,
                                   .error_output = writing_end.get()});
+      // The new process has done both itself, unless a sanitizer made a fork() of the vfork().
+      setpgid(process_, process_);
+      watched().group.store(process_);
       end_ = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, process_, 0)));
       if (end_.get() < 0) throw CannotStart(errno);
     } catch (...) {

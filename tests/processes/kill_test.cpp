@@ -56,7 +56,8 @@ Operation split_line(const std::string& line, std::size_t begin) {
 
 class AnythingWorker {
  public:
-  AnythingWorker(const std::string& database, unsigned seed) : tracker_(database), random_(seed) {
+  AnythingWorker(const std::string& database, unsigned seed)
+      : database_(database), tracker_(std::make_unique<ProgressTracker>(database)), random_(seed) {
     for (const Job& job : tracker_->list_jobs()) {
       look_at(job.name, job.id);
     }
