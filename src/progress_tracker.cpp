@@ -74,13 +74,12 @@ void ProgressTracker::sync() {
   call.will_write();
   try {
     call.read([&](Connection& db) {
+      impl_->check_not_moved(call.operation(), db);
       sqlite::sync_to_disk(db, impl_->path);
-      if (db.has_moved()) {
-        impl_->throw_moved(call.operation());
-      }
+      impl_->check_not_moved(call.operation(), db);
     });
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kIo) {
+    if ((error.sqlite_code() & 0xff) == SQLITE_IOERR) {
       // The kernel forgets what it could not write, so that a second sync would falsely succeed.
       impl_->transactions.poison();
     }

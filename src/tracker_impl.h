@@ -41,6 +41,11 @@ class ProgressTracker::Impl {
   class Call;
 
   [[noreturn]] void throw_moved(std::string_view operation) const;
+  void check_not_moved(std::string_view operation, const sqlite::Connection& connection) const {
+    if (connection.has_moved()) {
+      throw_moved(operation);
+    }
+  }
 
   store::IsAlive is_alive() {
     return [this](WorkerId other) { return worker.is_alive(other); };

@@ -9,10 +9,13 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -300,6 +303,36 @@ TEST_F(ForkTest, ATrackerOfTheChildSurvivesTheParentsClosing) {
   ::waitpid(child, nullptr, 0);
 
   EXPECT_EQ(ProgressTracker(path).get_status_counts(job)->completed, 4);
+}
+
+TEST_F(ForkTest, ATrackerOfTheChildIsNotHeldUpByWhatTheParentHeldAtTheFork) {
+  test::Outsider writer(path);
+  writer.run("BEGIN IMMEDIATE");
+  const Baton refused;
+  const Baton committed;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int result = 1;
+    try {
+      ProgressTracker mine(path, {.busy_timeout = std::chrono::milliseconds(0)});
+      require(code_of([&] { mine.checkpoint(job); }) == "busy", "the parent has the lock");
+      refused.pass();
+      committed.wait();
+      mine.mark_completed(held.at(0).id);
+      result = 0;
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "in the child: %s\n", error.what());
+    }
+    ::_exit(result);
+  }
+  refused.wait();
+  writer.run("COMMIT");
+  committed.pass();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(tracker->get_status_counts(job)->completed, 1);
 }
 
 TEST_F(ForkTest, ATrackerOfTheParentSurvivesTheChildsClosing) {

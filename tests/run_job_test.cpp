@@ -38,9 +38,6 @@
 #include "progress_tracker/testing/in_memory_tracker.h"
 #include "progress_tracker/testing/mock_tracker.h"
 
-// A caller names the options it wants.
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-
 namespace {
 
 // After so many more threads of this process, so many are refused.

@@ -47,10 +47,10 @@ struct RunOptions {
 
   // A request to stop: images in work are finished, or released if `process` throws; the others
   // are released.
-  std::stop_token stop;
+  std::stop_token stop{};
 
   // Called on the thread that called run_job(), after each checkpoint and at the end.
-  std::function<void(const StatusCounts&)> on_progress;
+  std::function<void(const StatusCounts&)> on_progress{};
 };
 
 struct RunSummary {

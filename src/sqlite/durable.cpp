@@ -15,11 +15,12 @@ namespace {
 void sync_directory(const std::string& path) {
   const std::string directory = std::filesystem::path(path).parent_path().native();
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) {
-    ::close(fd);
+  if (fd < 0) {
+    throw Failure(SQLITE_CANTOPEN, "cannot open " + directory + ": " + std::strerror(errno));
   }
+  const bool synced = ::fsync(fd) == 0;
+  const int error = errno;
+  ::close(fd);
   if (!synced) {
     throw Failure(SQLITE_IOERR_DIR_FSYNC, "cannot sync " + directory + ": " + std::strerror(error));
   }
