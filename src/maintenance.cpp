@@ -81,19 +81,7 @@ class Session {
 
  private:
   std::unique_ptr<Connection> open() const {
-    if (!options_.read_only) {
-      return open_connection(path_, options_, Clock::system());
-    }
-    // In whatever journal mode it is: a snapshot can be examined too.
-    std::unique_ptr<Connection> connection;
-    sqlite::WaitBudget budget(Clock::system(), options_.busy_timeout);
-    sqlite::retry("open", path_, options_, budget, [&] {
-      connection = std::make_unique<Connection>(path_, sqlite::OpenMode::kReadOnly);
-      connection->set_budget(&budget);
-      connection->configure(options_);
-    });
-    connection->set_budget(nullptr);
-    return connection;
+    return open_connection(path_, options_, Clock::system());
   }
 
   const Options options_;

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "progress_tracker/error.h"
 
@@ -74,7 +75,7 @@ std::string SnapshotFile::checked(const std::filesystem::path& target) {
     refuse(target.native(), "is a directory");
   }
   std::error_code error;
-  const std::string path = std::filesystem::absolute(target, error).native();
+  std::string path = std::filesystem::absolute(target, error).native();
   if (error) {
     fail(error.value(), target.native(), "find it");
   }
@@ -90,8 +91,8 @@ std::string SnapshotFile::checked(const std::filesystem::path& target) {
   return path;
 }
 
-SnapshotFile::SnapshotFile(const std::string& target, mode_t mode)
-    : target_(target), partial_(random_name(target_)) {
+SnapshotFile::SnapshotFile(std::string target, mode_t mode)
+    : target_(std::move(target)), partial_(random_name(target_)) {
   const int fd = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (fd < 0) {
     fail(errno, target_, "make it");

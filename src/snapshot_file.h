@@ -16,7 +16,7 @@ class SnapshotFile {
 
   // Makes an empty file with a name of its own in the directory of `target`, which checked() has
   // returned; `mode` is cut by umask. Throws Error: kReadOnly, kFull, kIo.
-  SnapshotFile(const std::string& target, mode_t mode);
+  SnapshotFile(std::string target, mode_t mode);
   SnapshotFile(const SnapshotFile&) = delete;
   SnapshotFile& operator=(const SnapshotFile&) = delete;
   ~SnapshotFile();  // removes what was not published

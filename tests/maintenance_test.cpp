@@ -363,6 +363,14 @@ TEST_F(MaintenanceTest, ASnapshotIsADatabaseThatATrackerCanGoOnWith) {
   EXPECT_EQ(counts(), true_counts) << "the original goes its own way";
 }
 
+TEST_F(MaintenanceTest, AReadOnlyTrackerShowsASnapshot) {
+  snapshot(database, copy);
+  const std::string before = test::contents_of(copy);
+
+  EXPECT_EQ(ProgressTracker(copy, {.read_only = true}).get_status_counts(job), true_counts);
+  EXPECT_EQ(test::contents_of(copy), before);
+}
+
 TEST_F(MaintenanceTest, ASnapshotHasTheModeOfTheDatabase) {
   ::chmod(database.c_str(), 0600);
 

@@ -78,8 +78,8 @@ pid_t start_process(const Start& start) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t process = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork)
-  if (process == 0) become_command(start);
+  const pid_t process = vfork();            // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+  if (process == 0) become_command(start);  // NOLINT(clang-analyzer-unix.Vfork)
   const int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   errno = error;

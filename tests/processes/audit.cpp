@@ -104,4 +104,13 @@ bool wait_until(Audit& audit, const std::string& sql, const std::function<bool()
   return true;
 }
 
+void stop_between_transactions(Process& process, Audit& audit) {
+  process.stop();
+  while (!audit.nobody_writes()) {
+    process.go_on();
+    std::this_thread::yield();
+    process.stop();
+  }
+}
+
 }  // namespace progress_tracker::processes

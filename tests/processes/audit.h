@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "process.h"
+
 namespace progress_tracker::processes {
 
 using Row = std::vector<std::string>;  // NULL is ""
@@ -38,6 +40,9 @@ class Audit {
 
 // Looks until the query gives a number above zero. False: `is_over()` came first.
 bool wait_until(Audit& audit, const std::string& sql, const std::function<bool()>& is_over);
+
+// Stops the process at a moment when it has no write transaction open.
+void stop_between_transactions(Process& process, Audit& audit);
 
 }  // namespace progress_tracker::processes
 

@@ -9,7 +9,6 @@
 #include <functional>
 #include <iostream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "audit.h"
@@ -58,12 +57,7 @@ class LoadTest : public testing::Test {
     Audit audit(directory_.database());
     ASSERT_TRUE(wait_until(audit, under_way, [&] { return loader.has_ended(); }))
         << "the load was over before it could be stopped";
-    loader.process().stop();
-    while (!audit.nobody_writes() && !loader.has_ended()) {
-      loader.process().go_on();
-      std::this_thread::yield();
-      loader.process().stop();
-    }
+    stop_between_transactions(loader.process(), audit);
     ASSERT_GT(audit.number(under_way), 0) << "the load was over before it could be stopped";
   }
 

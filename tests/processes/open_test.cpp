@@ -78,7 +78,7 @@ TEST(FirstOpen, AfterItsCreatorsWereKilledSucceedsByItself) {
       openers[1].send("go");
       const std::string file = directory.database().string() + step;
       std::optional<std::string> done;
-      while (!std::filesystem::exists(file) && !done.has_value()) {
+      while (!std::filesystem::exists(file) && !done.has_value() && !openers[0].has_ended()) {
         done = openers[0].receive_if_there();
       }
       for (int looks = 0; looks < moments * 100; ++looks) {

@@ -45,6 +45,8 @@ class Process {
   std::optional<std::string> receive();
   // The same without waiting: nullopt if there is none yet.
   std::optional<std::string> receive_if_there();
+  // Whether it has closed its output or died, and all of it was received.
+  bool has_ended() const { return ended_; }
   // All that is left, up to its end.
   std::vector<std::string> receive_rest();
 

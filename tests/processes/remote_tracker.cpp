@@ -309,7 +309,7 @@ bool RemoteTracker::has_ended() {
   if (!early_.has_value()) {
     early_ = process_.receive_if_there();
   }
-  return early_.has_value();
+  return early_.has_value() || process_.has_ended();
 }
 
 JobId RemoteTracker::create_job(std::string_view name, std::string_view prefix, int first,

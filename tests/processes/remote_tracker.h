@@ -59,7 +59,7 @@ class RemoteTracker {
   void begin_chain_job(std::string_view name, JobId upstream);
   void begin_remove_job(JobId job);
   std::int64_t end();
-  bool has_ended();  // whether end() would return at once
+  bool has_ended();  // whether end() would return, or throw, at once
 
   Process& process() { return process_; }
   pid_t pid() const { return process_.pid(); }

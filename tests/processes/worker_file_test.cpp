@@ -163,7 +163,8 @@ TEST_F(WorkerFileTest, DeathAfterItsDeletionIsSeen) {
   EXPECT_EQ(count("deaths = 1"), 10);
 }
 
-// The loader looks dead to those who come after, and they clear away what it has loaded so far.
+// The loader, which is kept from noticing, looks dead to those who come after, and they clear away
+// what it has loaded so far.
 // Whatever becomes of the load then, it is said truly, and nothing of it is half there.
 TEST_F(WorkerFileTest, DeletionDuringALoadLeavesNothingHalfDone) {
   RemoteTracker loader = start();
@@ -173,11 +174,13 @@ TEST_F(WorkerFileTest, DeletionDuringALoadLeavesNothingHalfDone) {
     Audit audit(directory_.database());
     ASSERT_TRUE(wait_until(audit, "SELECT count(*) FROM job WHERE loader > 0",
                            [&] { return loader.has_ended(); }));
+    stop_between_transactions(loader.process(), audit);
   }
   ASSERT_TRUE(std::filesystem::remove(worker_file()));
   RemoteTracker other = start();
   EXPECT_THAT(other.claim_images(job, 5), SizeIs(5));
   other.create_job("another", "another", 0, 1);
+  loader.process().go_on();
   std::int64_t added = 0;
   try {
     added = loader.end();

@@ -41,8 +41,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <set>
 #include <span>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -56,12 +58,43 @@
 
 namespace progress_tracker_testing {
 
-// Matches a callable that throws an Error with this code.
-inline auto ThrowsError(progress_tracker::ErrorCode code) {
-  using progress_tracker::Error;
-  const auto name = [](const Error& error) { return std::string(to_string(error.code())); };
-  return testing::Throws<Error>(testing::ResultOf(name, std::string(to_string(code))));
+// The name of the code of the Error that `call` throws: "not_found", ...; or "no error".
+inline std::string error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const progress_tracker::Error& error) {
+    return std::string(to_string(error.code()));
+  }
+  return "no error";
 }
+
+// Some paths or splits, in order. A text is cut at its spaces: "a b" is two words, "" is none.
+class Words {
+ public:
+  Words() = default;
+  Words(const char* text) : Words(std::string(text)) {}
+  Words(const std::string& text) {
+    std::istringstream stream(text);
+    for (std::string word; stream >> word;) list_.push_back(word);
+  }
+  Words(std::vector<std::string> list) : list_(std::move(list)) {}
+
+  const std::vector<std::string>& list() const { return list_; }
+
+  Words sorted() const {
+    Words copy = *this;
+    std::sort(copy.list_.begin(), copy.list_.end());
+    return copy;
+  }
+
+  friend bool operator==(const Words& a, const Words& b) = default;
+  friend void PrintTo(const Words& words, std::ostream* stream) {
+    *stream << testing::PrintToString(words.list_);
+  }
+
+ private:
+  std::vector<std::string> list_;
+};
 
 template <typename Traits>
 class TrackerConformance : public testing::Test {
@@ -75,7 +108,6 @@ class TrackerConformance : public testing::Test {
   using Outcome = progress_tracker::Outcome;
   using Status = progress_tracker::Status;
   using StatusCounts = progress_tracker::StatusCounts;
-  using Strings = std::vector<std::string>;
   using Tracker = progress_tracker::Tracker;
   using Worker = progress_tracker::Worker;
 
@@ -87,14 +119,14 @@ class TrackerConformance : public testing::Test {
   // ---- Making ----------------------------------------------------------------------------------
 
   // Makes the job `name`, or adds to it; what takes no other job works on the last one made so.
-  JobId create(const Strings& paths, const Strings& splits = {}, std::string_view name = "job") {
-    job = tracker->create_job(name, to_paths(paths), splits);
+  JobId create(const Words& paths, const Words& splits = {}, std::string_view name = "job") {
+    job = tracker->create_job(name, to_paths(paths), splits.list());
     return job;
   }
 
-  // "0001.png", "0002.png", ...: in this order also when sorted.
-  static Strings numbered(int count) {
-    Strings names;
+  // "000001.png", "000002.png", ...: in this order also when sorted.
+  static std::vector<std::string> numbered(int count) {
+    std::vector<std::string> names;
     for (int i = 1; i <= count; ++i) {
       const std::string digits = std::to_string(i);
       names.push_back(std::string(6 - digits.size(), '0') + digits + ".png");
@@ -102,8 +134,8 @@ class TrackerConformance : public testing::Test {
     return names;
   }
 
-  static std::vector<std::filesystem::path> to_paths(const Strings& names) {
-    return {names.begin(), names.end()};
+  static std::vector<std::filesystem::path> to_paths(const Words& names) {
+    return {names.list().begin(), names.list().end()};
   }
 
   // ---- Working ---------------------------------------------------------------------------------
@@ -116,12 +148,12 @@ class TrackerConformance : public testing::Test {
     return images[0];
   }
 
-  void complete_all(const Strings& paths) {
-    for (const std::string& path : paths) tracker->mark_completed(id(path));
+  void complete_all(const Words& paths) {
+    for (const std::string& path : paths.list()) tracker->mark_completed(id(path));
   }
 
-  void fail_all(const Strings& paths, std::string_view message = "broken") {
-    for (const std::string& path : paths) tracker->mark_error(id(path), message);
+  void fail_all(const Words& paths, std::string_view error_msg = "broken") {
+    for (const std::string& path : paths.list()) tracker->mark_error(id(path), error_msg);
   }
 
   // The worker of `tracker` dies, a new one takes its place.
@@ -131,7 +163,7 @@ class TrackerConformance : public testing::Test {
   void kill(std::unique_ptr<Tracker> victim) { traits.crash(std::move(victim))->close(); }
 
   // A crash of one that holds these images, after which they are pending.
-  void crash_while_processing(const Strings& paths) {
+  void crash_while_processing(const Words& paths) {
     tracker->mark_processing(ids(paths));
     crash();
     tracker->reset_stuck_images(job);
@@ -162,9 +194,9 @@ class TrackerConformance : public testing::Test {
     return *found;
   }
 
-  std::vector<ImageId> ids(const Strings& paths) {
+  std::vector<ImageId> ids(const Words& paths) {
     std::vector<ImageId> found;
-    for (const std::string& path : paths) found.push_back(id(path));
+    for (const std::string& path : paths.list()) found.push_back(id(path));
     return found;
   }
 
@@ -174,31 +206,38 @@ class TrackerConformance : public testing::Test {
   }
   std::string message(const std::string& path) { return record(path).error_message; }
 
-  // Pending, processing, completed, error.
-  static std::vector<std::int64_t> listed(const StatusCounts& counts) {
-    return {counts.pending, counts.processing, counts.completed, counts.error};
+  // Pending, processing, completed, error: "3 0 0 0".
+  static std::string listed(const StatusCounts& counts) {
+    return text_of({counts.pending, counts.processing, counts.completed, counts.error});
   }
 
-  std::vector<std::int64_t> counts_of(JobId of) {
-    return listed(tracker->get_status_counts(of).value());
-  }
-  std::vector<std::int64_t> counts() { return counts_of(job); }
+  std::string counts_of(JobId of) { return listed(tracker->get_status_counts(of).value()); }
+  std::string counts() { return counts_of(job); }
 
-  // Total, processed, error, pending: as of the last checkpoint.
-  std::vector<std::int64_t> progress() {
+  // Total, processed, error, pending, as of the last checkpoint: "3 0 0 3".
+  std::string progress() {
     const auto p = tracker->get_progress(job).value();
-    return {p.total_images, p.processed_count, p.error_count, p.pending_count};
+    return text_of({p.total_images, p.processed_count, p.error_count, p.pending_count});
   }
 
-  static Strings paths_of(const std::vector<Image>& images) {
-    Strings paths;
+  static std::string text_of(const std::vector<std::int64_t>& numbers) {
+    std::string text;
+    for (const std::int64_t number : numbers) {
+      if (!text.empty()) text += ' ';
+      text += std::to_string(number);
+    }
+    return text;
+  }
+
+  static Words paths_of(const std::vector<Image>& images) {
+    std::vector<std::string> paths;
     for (const Image& image : images) paths.push_back(image.path.native());
     return paths;
   }
 
-  static Strings paths_of(const std::vector<ImageRecord>& records) {
-    Strings paths;
-    for (const ImageRecord& record : records) paths.push_back(record.image.path.native());
+  static Words paths_of(const std::vector<ImageRecord>& records) {
+    std::vector<std::string> paths;
+    for (const ImageRecord& found : records) paths.push_back(found.image.path.native());
     return paths;
   }
 
@@ -214,27 +253,26 @@ class TrackerConformance : public testing::Test {
     return outcomes;
   }
 
-  Strings pending_paths(JobId of) { return paths_of(tracker->get_pending_images(of, kAll)); }
-  Strings pending_paths() { return pending_paths(job); }
+  Words pending_paths(JobId of) { return paths_of(tracker->get_pending_images(of, kAll)); }
+  Words pending_paths() { return pending_paths(job); }
 
-  Strings all_paths(JobId of) { return paths_of(tracker->get_images(of, {}, kAll)); }
-  Strings all_paths() { return all_paths(job); }
+  Words all_paths(JobId of) { return paths_of(tracker->get_images(of, {}, kAll)); }
+  Words all_paths() { return all_paths(job); }
 
   std::vector<ImageRecord> all_records() { return tracker->get_images(job, {}, kAll); }
 
-  // Whether it throws this, and leaves job and images as they were.
-  template <typename Call>
-  void expect_refused(progress_tracker::ErrorCode code, Call call) {
+  // Expects that `call` throws this code, and that job and images stay as they were.
+  void expect_refused(const std::string& code, const std::function<void()>& call) {
     const auto records = all_records();
     const auto jobs = tracker->list_jobs();
-    EXPECT_THAT(call, ThrowsError(code));
+    EXPECT_EQ(error_of(call), code);
     EXPECT_TRUE(all_records() == records) << "images changed";
     EXPECT_TRUE(tracker->list_jobs() == jobs) << "jobs changed";
   }
 
   // ---- Batches ---------------------------------------------------------------------------------
 
-  BatchId batch_of(int batch_num, const Strings& paths) {
+  BatchId batch_of(int batch_num, const Words& paths) {
     return tracker->create_batch_of(job, batch_num, ids(paths));
   }
 
@@ -249,10 +287,11 @@ class TrackerConformance : public testing::Test {
     throw std::logic_error("no such batch");
   }
 
-  static std::vector<int> numbers_of(const std::vector<Batch>& batches) {
-    std::vector<int> numbers;
+  // Their numbers: "1 2 5".
+  static std::string numbers_of(const std::vector<Batch>& batches) {
+    std::vector<std::int64_t> numbers;
     for (const Batch& found : batches) numbers.push_back(found.batch_num);
-    return numbers;
+    return text_of(numbers);
   }
 
   // ---- Every function --------------------------------------------------------------------------
@@ -338,10 +377,10 @@ TYPED_TEST_SUITE_P(TrackerConformance);
 // ---- create_job, add_images ---------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, CreateJobRecordsEveryImageAsPendingAndNeverStarted) {
-  this->create({"a", "b", "c"}, {"train", "train", "valid"});
+  this->create("a b c", "train train valid");
 
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("a", "b", "c"));
-  EXPECT_THAT(this->counts(), testing::ElementsAre(3, 0, 0, 0));
+  EXPECT_EQ(this->all_paths(), "a b c");
+  EXPECT_EQ(this->counts(), "3 0 0 0");
   for (const auto& record : this->all_records()) {
     EXPECT_EQ(record.job_id, this->job);
     EXPECT_EQ(record.image.attempt, 0);
@@ -354,26 +393,26 @@ TYPED_TEST_P(TrackerConformance, CreateJobRecordsEveryImageAsPendingAndNeverStar
 }
 
 TYPED_TEST_P(TrackerConformance, CreateJobAgainReturnsTheSameIdAndChangesNothing) {
-  const auto made = this->create({"a", "b"}, {"train", "valid"});
-  this->complete_all({"a"});
+  const auto made = this->create("a b", "train valid");
+  this->complete_all("a");
   const auto before = this->all_records();
 
-  EXPECT_EQ(this->create({"a", "b"}, {"train", "valid"}), made);
+  EXPECT_EQ(this->create("a b", "train valid"), made);
   EXPECT_TRUE(this->all_records() == before);
 }
 
 TYPED_TEST_P(TrackerConformance, CreateJobAgainAddsThePathsThatAreNewAndRemovesNone) {
-  this->create({"a", "b"});
-  this->create({"c", "b", "d"});
+  this->create("a b");
+  this->create("c b d");
 
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("a", "b", "c", "d"));
+  EXPECT_EQ(this->all_paths(), "a b c d");
 }
 
 TYPED_TEST_P(TrackerConformance, CreateJobAgainKeepsStatusAndSplit) {
-  this->create({"a", "b", "c"}, {"train", "train", "train"});
-  this->complete_all({"a"});
-  this->fail_all({"b"});
-  this->create({"a", "b", "c", "d"}, {"valid", "valid", "valid", "valid"});
+  this->create("a b c", "train train train");
+  this->complete_all("a");
+  this->fail_all("b");
+  this->create("a b c d", "valid valid valid valid");
 
   EXPECT_EQ(this->status("a"), "completed");
   EXPECT_EQ(this->status("b"), "error");
@@ -383,54 +422,51 @@ TYPED_TEST_P(TrackerConformance, CreateJobAgainKeepsStatusAndSplit) {
 }
 
 TYPED_TEST_P(TrackerConformance, CreateJobWithADifferentListNeverMakesPendingNegative) {
-  this->create({"a", "b", "c"});
-  this->complete_all({"a", "b", "c"});
-  this->create({"d"});
+  this->create("a b c");
+  this->complete_all("a b c");
+  this->create("d");
   this->tracker->checkpoint(this->job);
 
-  EXPECT_THAT(this->progress(), testing::ElementsAre(4, 3, 0, 1));
+  EXPECT_EQ(this->progress(), "4 3 0 1");
 }
 
 TYPED_TEST_P(TrackerConformance, APathListedTwiceCountsOnceWithItsFirstSplit) {
-  this->create({"a", "b", "a", "a"}, {"train", "train", "valid", "test"});
+  this->create("a b a a", "train train valid test");
 
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("a", "b"));
+  EXPECT_EQ(this->all_paths(), "a b");
   EXPECT_EQ(this->tracker->get_image_split(this->id("a")), "train");
-  EXPECT_THAT(this->progress(), testing::ElementsAre(2, 0, 0, 2));
+  EXPECT_EQ(this->progress(), "2 0 0 2");
 }
 
 TYPED_TEST_P(TrackerConformance, WithoutSplitsEverySplitIsEmpty) {
-  this->create({"a", "b"});
+  this->create("a b");
 
   EXPECT_EQ(this->tracker->get_image_split(this->id("a")), "");
   const auto by_split = this->tracker->get_progress_by_split(this->job);
-  EXPECT_THAT(by_split, testing::ElementsAre(testing::Key("")));
+  ASSERT_EQ(by_split.size(), 1U);
+  EXPECT_EQ(this->listed(by_split.at("")), "2 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, SplitsOfAnotherLengthAreRefusedAndNothingIsStored) {
-  const auto paths = this->to_paths({"a", "b", "c"});
+  const auto paths = this->to_paths("a b c");
   const std::vector<std::string> fewer{"train"};
   const std::vector<std::string> more(4, "train");
-  using progress_tracker::ErrorCode;
 
-  EXPECT_THAT([&] { this->tracker->create_job("job", paths, fewer); },
-              ThrowsError(ErrorCode::kInvalidArgument));
-  EXPECT_THAT([&] { this->tracker->create_job("job", paths, more); },
-              ThrowsError(ErrorCode::kInvalidArgument));
-  EXPECT_THAT([&] { this->tracker->create_job("job", {}, fewer); },
-              ThrowsError(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(error_of([&] { this->tracker->create_job("job", paths, fewer); }), "invalid_argument");
+  EXPECT_EQ(error_of([&] { this->tracker->create_job("job", paths, more); }), "invalid_argument");
+  EXPECT_EQ(error_of([&] { this->tracker->create_job("job", {}, fewer); }), "invalid_argument");
   EXPECT_TRUE(this->tracker->list_jobs().empty());
 }
 
 TYPED_TEST_P(TrackerConformance, AnEmptyListMakesOrFindsTheJob) {
   const auto made = this->create({});
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 0, 0));
-  EXPECT_THAT(this->progress(), testing::ElementsAre(0, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "0 0 0 0");
+  EXPECT_EQ(this->progress(), "0 0 0 0");
   EXPECT_TRUE(this->tracker->get_progress_by_split(made).empty());
 
-  this->create({"a"});
+  this->create("a");
   EXPECT_EQ(this->create({}), made);
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("a"));
+  EXPECT_EQ(this->all_paths(), "a");
 }
 
 TYPED_TEST_P(TrackerConformance, ABadJobNameIsRefusedAndNothingIsStored) {
@@ -441,10 +477,9 @@ TYPED_TEST_P(TrackerConformance, ABadJobNameIsRefusedAndNothingIsStored) {
       "\xc2\x85"sv,  // a control character beyond ASCII
       "\xff"sv,     "a\xc3"sv, "\xc0\xaf"sv, "\xed\xa0\x80"sv, "\xf4\x90\x80\x80"sv,
   };
-  const auto paths = this->to_paths({"a"});
+  const auto paths = this->to_paths("a");
   for (const std::string_view name : names) {
-    EXPECT_THAT([&] { this->tracker->create_job(name, paths, {}); },
-                ThrowsError(progress_tracker::ErrorCode::kInvalidArgument))
+    EXPECT_EQ(error_of([&] { this->tracker->create_job(name, paths, {}); }), "invalid_argument")
         << progress_tracker::escape_for_display(name);
   }
   EXPECT_TRUE(this->tracker->list_jobs().empty());
@@ -464,7 +499,7 @@ TYPED_TEST_P(TrackerConformance, AJobNameIsAnyTextAndComesBackExactly) {
                                        std::string(2000, 'n')};
   std::vector<std::string> found;
   for (const std::string& name : names) {
-    const auto made = this->create({"a"}, {}, name);
+    const auto made = this->create("a", {}, name);
     EXPECT_EQ(this->tracker->get_job_id(name), made);
   }
   for (const auto& listed : this->tracker->list_jobs()) found.push_back(listed.name);
@@ -475,11 +510,10 @@ TYPED_TEST_P(TrackerConformance, ABadSplitIsRefusedAndNothingIsStored) {
   using namespace std::string_view_literals;
   const std::string_view splits[] = {"a\nb"sv, "\x01"sv, "\x7f"sv,
                                      "a\0b"sv, "\xff"sv, "\xc2\x9f"sv};
-  const auto paths = this->to_paths({"a", "b"});
+  const auto paths = this->to_paths("a b");
   for (const std::string_view split : splits) {
     const std::vector<std::string> list{"train", std::string(split)};
-    EXPECT_THAT([&] { this->tracker->create_job("job", paths, list); },
-                ThrowsError(progress_tracker::ErrorCode::kInvalidArgument))
+    EXPECT_EQ(error_of([&] { this->tracker->create_job("job", paths, list); }), "invalid_argument")
         << progress_tracker::escape_for_display(split);
   }
   EXPECT_TRUE(this->tracker->list_jobs().empty());
@@ -501,9 +535,8 @@ TYPED_TEST_P(TrackerConformance, ASplitMayHaveAnyName) {
 
 TYPED_TEST_P(TrackerConformance, AnEmptyPathOrOneWithNulIsRefusedAndNothingIsStored) {
   for (const std::string& bad : {std::string(), std::string("a\0b", 3), std::string("\0", 1)}) {
-    const auto paths = this->to_paths({"good", bad});
-    EXPECT_THAT([&] { this->tracker->create_job("job", paths, {}); },
-                ThrowsError(progress_tracker::ErrorCode::kInvalidArgument));
+    const std::vector<std::filesystem::path> paths{"good", bad};
+    EXPECT_EQ(error_of([&] { this->tracker->create_job("job", paths, {}); }), "invalid_argument");
   }
   EXPECT_TRUE(this->tracker->list_jobs().empty());
 }
@@ -574,10 +607,10 @@ TYPED_TEST_P(TrackerConformance, ALargeListIsLoadedWholeAndInOrder) {
   this->create(paths);
 
   EXPECT_EQ(this->all_paths(), paths);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(45'000, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "45000 0 0 0");
 
   EXPECT_EQ(this->tracker->add_images(this->job, this->to_paths(paths), {}), 0);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(45'000, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "45000 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, EightThreadsMakingOneJobMakeItOnce) {
@@ -590,11 +623,9 @@ TYPED_TEST_P(TrackerConformance, EightThreadsMakingOneJobMakeItOnce) {
   });
   this->job = made[0];
 
-  EXPECT_THAT(made, testing::Each(this->job));
-  auto paths = this->all_paths();
-  std::sort(paths.begin(), paths.end());
-  EXPECT_EQ(paths, this->numbered(400));
-  EXPECT_THAT(this->counts(), testing::ElementsAre(400, 0, 0, 0));
+  EXPECT_EQ(std::count(made.begin(), made.end(), this->job), 8);
+  EXPECT_EQ(this->all_paths().sorted(), this->numbered(400));
+  EXPECT_EQ(this->counts(), "400 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, NoCallSeesPartOfAJobThatIsBeingMade) {
@@ -617,19 +648,19 @@ TYPED_TEST_P(TrackerConformance, NoCallSeesPartOfAJobThatIsBeingMade) {
 }
 
 TYPED_TEST_P(TrackerConformance, AddImagesReturnsHowManyWereNew) {
-  this->create({"a", "b"});
+  this->create("a b");
 
-  EXPECT_EQ(this->tracker->add_images(this->job, this->to_paths({"b", "c", "d", "c"}), {}), 2);
-  EXPECT_EQ(this->tracker->add_images(this->job, this->to_paths({"a", "d"}), {}), 0);
+  EXPECT_EQ(this->tracker->add_images(this->job, this->to_paths("b c d c"), {}), 2);
+  EXPECT_EQ(this->tracker->add_images(this->job, this->to_paths("a d"), {}), 0);
   EXPECT_EQ(this->tracker->add_images(this->job, {}, {}), 0);
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("a", "b", "c", "d"));
+  EXPECT_EQ(this->all_paths(), "a b c d");
 }
 
 TYPED_TEST_P(TrackerConformance, AddImagesKeepsStatusAndSplitOfThoseItHas) {
-  this->create({"a"}, {"train"});
-  this->complete_all({"a"});
+  this->create("a", "train");
+  this->complete_all("a");
   const std::vector<std::string> splits{"valid", "valid"};
-  this->tracker->add_images(this->job, this->to_paths({"a", "b"}), splits);
+  this->tracker->add_images(this->job, this->to_paths("a b"), splits);
 
   EXPECT_EQ(this->status("a"), "completed");
   EXPECT_EQ(this->tracker->get_image_split(this->id("a")), "train");
@@ -637,66 +668,65 @@ TYPED_TEST_P(TrackerConformance, AddImagesKeepsStatusAndSplitOfThoseItHas) {
 }
 
 TYPED_TEST_P(TrackerConformance, AddImagesRefusesWhatCreateJobRefuses) {
-  this->create({"a"});
+  this->create("a");
   const std::vector<std::string> one_split{"train"};
   const std::vector<std::string> bad_split{"a\nb"};
-  using progress_tracker::ErrorCode;
+  const std::vector<std::filesystem::path> with_empty{"b", ""};
 
-  this->expect_refused(ErrorCode::kInvalidArgument, [&] {
-    this->tracker->add_images(this->job, this->to_paths({"b", "c"}), one_split);
+  this->expect_refused("invalid_argument", [&] {
+    this->tracker->add_images(this->job, this->to_paths("b c"), one_split);
   });
-  this->expect_refused(ErrorCode::kInvalidArgument, [&] {
-    this->tracker->add_images(this->job, this->to_paths({"b"}), bad_split);
+  this->expect_refused("invalid_argument", [&] {
+    this->tracker->add_images(this->job, this->to_paths("b"), bad_split);
   });
-  this->expect_refused(ErrorCode::kInvalidArgument, [&] {
-    this->tracker->add_images(this->job, this->to_paths({"b", ""}), {});
-  });
+  this->expect_refused("invalid_argument",
+                       [&] { this->tracker->add_images(this->job, with_empty, {}); });
 }
 
 TYPED_TEST_P(TrackerConformance, TotalImagesIsTheNumberOfImagesRecorded) {
-  this->create({"a", "b", "a"});
+  this->create("a b a");
   EXPECT_EQ(this->tracker->get_progress(this->job)->total_images, 2);
 
-  this->create({"b", "c"});
+  this->create("b c");
   EXPECT_EQ(this->tracker->get_progress(this->job)->total_images, 3);
 
-  this->tracker->add_images(this->job, this->to_paths({"c", "d", "e"}), {});
+  this->tracker->add_images(this->job, this->to_paths("c d e"), {});
   EXPECT_EQ(this->tracker->get_progress(this->job)->total_images, 5);
 }
 
 TYPED_TEST_P(TrackerConformance, ImageIdsIncreaseInTheOrderOfAdding) {
-  this->create({"z", "a"});
-  this->create({"m"});
-  this->tracker->add_images(this->job, this->to_paths({"b", "y"}), {});
+  this->create("z a");
+  this->create("m");
+  this->tracker->add_images(this->job, this->to_paths("b y"), {});
 
-  const auto ids = this->ids({"z", "a", "m", "b", "y"});
+  const auto ids = this->ids("z a m b y");
   EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("z", "a", "m", "b", "y"));
+  EXPECT_EQ(this->pending_paths(), "z a m b y");
 }
 
 TYPED_TEST_P(TrackerConformance, ImagesAddedWhileOthersAreWorkedOnAreGivenToo) {
-  this->create({"a", "b"});
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("a", "b"));
-  this->tracker->add_images(this->job, this->to_paths({"c"}), {});
+  this->create("a b");
+  EXPECT_EQ(this->paths_of(this->claim()), "a b");
+  this->tracker->add_images(this->job, this->to_paths("c"), {});
 
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("c"));
+  EXPECT_EQ(this->paths_of(this->claim()), "c");
 }
 
 TYPED_TEST_P(TrackerConformance, JobsDoNotShareImages) {
-  const auto first = this->create({"a", "b"}, {}, "first");
-  this->complete_all({"a"});
-  const auto second = this->create({"a"}, {}, "second");
+  const auto first = this->create("a b", {}, "first");
+  this->complete_all("a");
+  const auto second = this->create("a", {}, "second");
 
   EXPECT_NE(first, second);
-  EXPECT_THAT(this->counts_of(first), testing::ElementsAre(1, 0, 1, 0));
-  EXPECT_THAT(this->counts_of(second), testing::ElementsAre(1, 0, 0, 0));
+  EXPECT_EQ(this->counts_of(first), "1 0 1 0");
+  EXPECT_EQ(this->counts_of(second), "1 0 0 0");
   EXPECT_NE(this->tracker->get_image_id(first, "a"), this->tracker->get_image_id(second, "a"));
 }
 
 // ---- get_job_id, list_jobs ----------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, AJobIsFoundByItsExactName) {
-  this->create({"a"}, {}, "job");
+  this->create("a", {}, "job");
 
   EXPECT_EQ(this->tracker->get_job_id("job"), this->job);
   EXPECT_EQ(this->tracker->get_job_id("Job"), std::nullopt);
@@ -705,16 +735,16 @@ TYPED_TEST_P(TrackerConformance, AJobIsFoundByItsExactName) {
 }
 
 TYPED_TEST_P(TrackerConformance, ListJobsGivesThemOldestFirstWithExactCounts) {
-  this->create({"a", "b", "c", "d"}, {}, "z");
-  this->complete_all({"a"});
-  this->fail_all({"b"});
+  this->create("a b c d", {}, "z");
+  this->complete_all("a");
+  this->fail_all("b");
   this->claim(1);
   this->create({}, {}, "a");
 
   const auto jobs = this->tracker->list_jobs();
   ASSERT_EQ(jobs.size(), 2U);
   EXPECT_EQ(jobs[0].name, "z");
-  EXPECT_THAT(this->listed(jobs[0].counts), testing::ElementsAre(1, 1, 1, 1));
+  EXPECT_EQ(this->listed(jobs[0].counts), "1 1 1 1");
   EXPECT_EQ(jobs[0].counts.total(), 4);
   EXPECT_EQ(jobs[0].upstream, std::nullopt);
   EXPECT_EQ(jobs[1].name, "a");
@@ -723,7 +753,7 @@ TYPED_TEST_P(TrackerConformance, ListJobsGivesThemOldestFirstWithExactCounts) {
 
 TYPED_TEST_P(TrackerConformance, AJobIsCreatedOnceAndUpdatedByCheckpoints) {
   const auto start = std::chrono::system_clock::now() - std::chrono::milliseconds(1);
-  this->create({"a"});
+  this->create("a");
   const auto made = this->tracker->list_jobs().at(0);
   EXPECT_GE(made.created_at, start);
   EXPECT_LE(made.created_at, std::chrono::system_clock::now());
@@ -739,11 +769,11 @@ TYPED_TEST_P(TrackerConformance, AJobIsCreatedOnceAndUpdatedByCheckpoints) {
 // ---- remove_job ---------------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ARemovedJobIsGoneFromEveryView) {
-  this->create({"a", "b", "c"});
-  this->complete_all({"a"});
-  this->fail_all({"b"});
+  this->create("a b c");
+  this->complete_all("a");
+  this->fail_all("b");
   const auto image = this->id("a");
-  const auto batch = this->batch_of(1, {"a"});
+  const auto batch = this->batch_of(1, "a");
   this->tracker->remove_job(this->job);
 
   for (const auto& reading : this->reading_calls(this->job, image, batch)) {
@@ -751,23 +781,21 @@ TYPED_TEST_P(TrackerConformance, ARemovedJobIsGoneFromEveryView) {
   }
   for (const auto& writing : this->writing_calls(this->job, image, batch)) {
     if (writing.name == "create_job") continue;
-    EXPECT_THAT([&] { writing.call(*this->tracker); },
-                ThrowsError(progress_tracker::ErrorCode::kNotFound))
-        << writing.name;
+    EXPECT_EQ(error_of([&] { writing.call(*this->tracker); }), "not_found") << writing.name;
   }
   EXPECT_TRUE(this->tracker->list_jobs().empty());
   EXPECT_EQ(this->tracker->get_job_id("job"), std::nullopt);
 }
 
 TYPED_TEST_P(TrackerConformance, TheNameOfARemovedJobIsFree) {
-  this->create({"a", "b"});
-  this->complete_all({"a"});
+  this->create("a b");
+  this->complete_all("a");
   this->tracker->remove_job(this->job);
-  this->create({"b", "c"});
+  this->create("b c");
 
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("b", "c"));
-  EXPECT_THAT(this->counts(), testing::ElementsAre(2, 0, 0, 0));
-  EXPECT_THAT(this->progress(), testing::ElementsAre(2, 0, 0, 2));
+  EXPECT_EQ(this->all_paths(), "b c");
+  EXPECT_EQ(this->counts(), "2 0 0 0");
+  EXPECT_EQ(this->progress(), "2 0 0 2");
 }
 
 TYPED_TEST_P(TrackerConformance, IdsOfARemovedJobAreNeverGivenOutAgain) {
@@ -775,7 +803,7 @@ TYPED_TEST_P(TrackerConformance, IdsOfARemovedJobAreNeverGivenOutAgain) {
   std::set<progress_tracker::ImageId> images;
   std::set<progress_tracker::BatchId> batches;
   for (int round = 0; round < 3; ++round) {
-    EXPECT_TRUE(jobs.insert(this->create({"a"})).second);
+    EXPECT_TRUE(jobs.insert(this->create("a")).second);
     EXPECT_TRUE(images.insert(this->id("a")).second);
     EXPECT_TRUE(batches.insert(this->tracker->create_batch(this->job, 1, 0)).second);
     this->tracker->remove_job(this->job);
@@ -783,10 +811,10 @@ TYPED_TEST_P(TrackerConformance, IdsOfARemovedJobAreNeverGivenOutAgain) {
 }
 
 TYPED_TEST_P(TrackerConformance, RemovingAJobLeavesTheOthersAsTheyWere) {
-  const auto gone = this->create({"a", "b"}, {}, "gone");
-  this->create({"a", "b"}, {}, "kept");
-  this->complete_all({"a"});
-  this->batch_of(1, {"a"});
+  const auto gone = this->create("a b", {}, "gone");
+  this->create("a b", {}, "kept");
+  this->complete_all("a");
+  this->batch_of(1, "a");
   const auto before = this->all_records();
   this->tracker->remove_job(gone);
 
@@ -802,24 +830,23 @@ TYPED_TEST_P(TrackerConformance, ALargeJobIsRemovedWhole) {
   EXPECT_TRUE(this->tracker->list_jobs().empty());
   EXPECT_TRUE(this->all_records().empty());
 
-  this->create({"000001.png"});
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 0, 0, 0));
+  this->create("000001.png");
+  EXPECT_EQ(this->counts(), "1 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, AJobIsNotRemovedWhileAnotherLiveWorkerHoldsAnImage) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto other = this->traits.another();
   const auto held = other->claim_images(this->job, 1);
 
-  this->expect_refused(progress_tracker::ErrorCode::kInvalidTransition,
-                       [&] { this->tracker->remove_job(this->job); });
+  this->expect_refused("invalid_transition", [&] { this->tracker->remove_job(this->job); });
   other->complete(held.at(0));
   this->tracker->remove_job(this->job);
   EXPECT_TRUE(this->tracker->list_jobs().empty());
 }
 
 TYPED_TEST_P(TrackerConformance, AJobIsRemovedWhoseImagesADeadWorkerHolds) {
-  this->create({"a"});
+  this->create("a");
   auto other = this->traits.another();
   other->claim_images(this->job);
   this->kill(std::move(other));
@@ -830,7 +857,7 @@ TYPED_TEST_P(TrackerConformance, AJobIsRemovedWhoseImagesADeadWorkerHolds) {
 }
 
 TYPED_TEST_P(TrackerConformance, AJobIsRemovedWhoseImagesAClosedWorkerHolds) {
-  this->create({"a"});
+  this->create("a");
   auto other = this->traits.another();
   other->claim_images(this->job);
   other->close();
@@ -840,7 +867,7 @@ TYPED_TEST_P(TrackerConformance, AJobIsRemovedWhoseImagesAClosedWorkerHolds) {
 }
 
 TYPED_TEST_P(TrackerConformance, AJobIsRemovedWhoseImagesThisTrackerHolds) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->claim(1);
 
   this->tracker->remove_job(this->job);
@@ -848,49 +875,48 @@ TYPED_TEST_P(TrackerConformance, AJobIsRemovedWhoseImagesThisTrackerHolds) {
 }
 
 TYPED_TEST_P(TrackerConformance, AJobIsNotRemovedWhileAnotherIsChainedToIt) {
-  const auto upstream = this->create({"a"});
+  const auto upstream = this->create("a");
   const auto chained = this->tracker->chain_job("chained", upstream);
 
-  this->expect_refused(progress_tracker::ErrorCode::kInvalidTransition,
-                       [&] { this->tracker->remove_job(upstream); });
+  this->expect_refused("invalid_transition", [&] { this->tracker->remove_job(upstream); });
   this->tracker->remove_job(chained);
   this->tracker->remove_job(upstream);
   EXPECT_TRUE(this->tracker->list_jobs().empty());
 }
 
 TYPED_TEST_P(TrackerConformance, AnUpstreamGoesOnAfterItsChainedJobIsRemoved) {
-  const auto upstream = this->create({"a", "b"});
-  this->complete_all({"a"});
+  const auto upstream = this->create("a b");
+  this->complete_all("a");
   this->tracker->remove_job(this->tracker->chain_job("chained", upstream));
-  this->complete_all({"b"});
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 2, 0));
+  this->complete_all("b");
+  EXPECT_EQ(this->counts(), "0 0 2 0");
 
   const auto again = this->tracker->chain_job("chained", upstream);
-  EXPECT_THAT(this->pending_paths(again), testing::ElementsAre("a", "b"));
+  EXPECT_EQ(this->pending_paths(again), "a b");
 }
 
 // ---- chain_job ----------------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, AChainedJobBeginsWithWhatIsCompletedInTheUpstreamsOrder) {
-  const auto upstream = this->create({"a", "b", "c", "d"}, {"train", "valid", "train", "test"});
-  this->complete_all({"d", "a", "b"});
+  const auto upstream = this->create("a b c d", "train valid train test");
+  this->complete_all("d a b");
   const auto chained = this->tracker->chain_job("chained", upstream);
 
-  EXPECT_THAT(this->pending_paths(chained), testing::ElementsAre("a", "b", "d"));
-  EXPECT_THAT(this->counts_of(chained), testing::ElementsAre(3, 0, 0, 0));
-  EXPECT_THAT(
-      this->tracker->get_progress_by_split(chained),
-      testing::ElementsAre(testing::Key("test"), testing::Key("train"), testing::Key("valid")));
+  EXPECT_EQ(this->pending_paths(chained), "a b d");
+  EXPECT_EQ(this->counts_of(chained), "3 0 0 0");
+  const auto by_split = this->tracker->get_progress_by_split(chained);
+  EXPECT_EQ(by_split.size(), 3U);
+  EXPECT_EQ(this->listed(by_split.at("valid")), "1 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, CompletionsArriveInTheChainedJobInTheirOrder) {
-  const auto upstream = this->create({"a", "b", "c", "d"}, {"1", "2", "3", "4"});
+  const auto upstream = this->create("a b c d", "1 2 3 4");
   const auto chained = this->tracker->chain_job("chained", upstream);
-  EXPECT_THAT(this->counts_of(chained), testing::ElementsAre(0, 0, 0, 0));
-  this->complete_all({"c", "a", "d"});
+  EXPECT_EQ(this->counts_of(chained), "0 0 0 0");
+  this->complete_all("c a d");
 
   this->job = chained;
-  EXPECT_THAT(this->all_paths(), testing::ElementsAre("c", "a", "d"));
+  EXPECT_EQ(this->all_paths(), "c a d");
   EXPECT_EQ(this->tracker->get_image_split(this->id("c")), "3");
   EXPECT_EQ(this->status("a"), "pending");
   EXPECT_EQ(this->record("a").attempts, 0);
@@ -898,7 +924,7 @@ TYPED_TEST_P(TrackerConformance, CompletionsArriveInTheChainedJobInTheirOrder) {
 }
 
 TYPED_TEST_P(TrackerConformance, EveryWayOfCompletingFeedsTheChainedJob) {
-  const auto upstream = this->create({"a", "b", "c", "d", "e"});
+  const auto upstream = this->create("a b c d e");
   const auto chained = this->tracker->chain_job("chained", upstream);
   const auto claimed = this->claim(4);
   this->tracker->mark_completed(claimed[0].id);
@@ -906,99 +932,90 @@ TYPED_TEST_P(TrackerConformance, EveryWayOfCompletingFeedsTheChainedJob) {
   this->tracker->mark_outcomes(this->completions_of({claimed[3], claimed[2]}));
   this->tracker->mark_completed(this->id("e"));
 
-  EXPECT_THAT(this->pending_paths(chained), testing::ElementsAre("a", "b", "d", "c", "e"));
+  EXPECT_EQ(this->pending_paths(chained), "a b d c e");
 }
 
 TYPED_TEST_P(TrackerConformance, OnlyCompletionsArriveInTheChainedJob) {
-  const auto upstream = this->create({"a", "b", "c"});
+  const auto upstream = this->create("a b c");
   const auto chained = this->tracker->chain_job("chained", upstream);
-  this->fail_all({"a"});
+  this->fail_all("a");
   this->claim(1);
-  EXPECT_THAT(this->pending_paths(chained), testing::IsEmpty());
+  EXPECT_EQ(this->pending_paths(chained), "");
 
-  this->complete_all({"a"});
-  EXPECT_THAT(this->pending_paths(chained), testing::ElementsAre("a"));
+  this->complete_all("a");
+  EXPECT_EQ(this->pending_paths(chained), "a");
 }
 
 TYPED_TEST_P(TrackerConformance, AnImageArrivesInTheChainedJobOnce) {
-  const auto upstream = this->create({"a"});
+  const auto upstream = this->create("a");
   const auto chained = this->tracker->chain_job("chained", upstream);
-  this->complete_all({"a", "a"});
+  this->complete_all("a a");
   this->tracker->mark_completed(*this->tracker->get_image_id(chained, "a"));
-  this->complete_all({"a"});
+  this->complete_all("a");
   EXPECT_EQ(this->tracker->chain_job("chained", upstream), chained);
 
-  EXPECT_THAT(this->counts_of(chained), testing::ElementsAre(0, 0, 1, 0));
+  EXPECT_EQ(this->counts_of(chained), "0 0 1 0");
 }
 
 TYPED_TEST_P(TrackerConformance, StagesFollowOneAnother) {
-  const auto segment = this->create({"a", "b"}, {}, "segment");
+  const auto segment = this->create("a b", {}, "segment");
   const auto annotate = this->tracker->chain_job("annotate", segment);
   const auto upload = this->tracker->chain_job("upload", annotate);
-  this->complete_all({"b", "a"});
-  EXPECT_THAT(this->pending_paths(annotate), testing::ElementsAre("b", "a"));
-  EXPECT_THAT(this->pending_paths(upload), testing::IsEmpty());
+  this->complete_all("b a");
+  EXPECT_EQ(this->pending_paths(annotate), "b a");
+  EXPECT_EQ(this->pending_paths(upload), "");
 
   for (const auto& image : this->tracker->claim_images(annotate, 1)) this->tracker->complete(image);
-  EXPECT_THAT(this->pending_paths(upload), testing::ElementsAre("b"));
+  EXPECT_EQ(this->pending_paths(upload), "b");
 }
 
 TYPED_TEST_P(TrackerConformance, OneUpstreamMayFeedSeveralJobs) {
-  const auto upstream = this->create({"a", "b"});
+  const auto upstream = this->create("a b");
   const auto first = this->tracker->chain_job("first", upstream);
-  this->complete_all({"b"});
+  this->complete_all("b");
   const auto second = this->tracker->chain_job("second", upstream);
-  this->complete_all({"a"});
+  this->complete_all("a");
 
-  EXPECT_THAT(this->pending_paths(first), testing::ElementsAre("b", "a"));
-  EXPECT_THAT(this->pending_paths(second), testing::ElementsAre("b", "a"));
+  EXPECT_EQ(this->pending_paths(first), "b a");
+  EXPECT_EQ(this->pending_paths(second), "b a");
 }
 
 TYPED_TEST_P(TrackerConformance, ChainJobAgainFindsTheJob) {
-  const auto upstream = this->create({"a", "b"});
+  const auto upstream = this->create("a b");
   const auto chained = this->tracker->chain_job("chained", upstream);
-  this->complete_all({"a"});
+  this->complete_all("a");
 
   EXPECT_EQ(this->tracker->chain_job("chained", upstream), chained);
   EXPECT_EQ(this->tracker->get_job_id("chained"), chained);
   EXPECT_EQ(this->tracker->list_jobs().at(1).upstream, upstream);
-  EXPECT_THAT(this->counts_of(chained), testing::ElementsAre(1, 0, 0, 0));
+  EXPECT_EQ(this->counts_of(chained), "1 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, ChainJobRefusesANameThatIsTaken) {
-  const auto first = this->create({"a"}, {}, "first");
-  const auto second = this->create({"a"}, {}, "second");
+  const auto first = this->create("a", {}, "first");
+  const auto second = this->create("a", {}, "second");
   this->tracker->chain_job("chained", first);
-  using progress_tracker::ErrorCode;
 
-  this->expect_refused(ErrorCode::kInvalidArgument,
-                       [&] { this->tracker->chain_job("second", first); });
-  this->expect_refused(ErrorCode::kInvalidArgument,
-                       [&] { this->tracker->chain_job("first", first); });
-  this->expect_refused(ErrorCode::kInvalidArgument,
-                       [&] { this->tracker->chain_job("chained", second); });
+  this->expect_refused("invalid_argument", [&] { this->tracker->chain_job("second", first); });
+  this->expect_refused("invalid_argument", [&] { this->tracker->chain_job("first", first); });
+  this->expect_refused("invalid_argument", [&] { this->tracker->chain_job("chained", second); });
 }
 
 TYPED_TEST_P(TrackerConformance, ChainJobChecksTheNameThenTheUpstreamThenWhetherTheyFit) {
-  this->create({"a"}, {}, "plain");
-  using progress_tracker::ErrorCode;
+  this->create("a", {}, "plain");
 
-  this->expect_refused(ErrorCode::kInvalidArgument,
-                       [&] { this->tracker->chain_job("", this->kNoJob); });
-  this->expect_refused(ErrorCode::kNotFound,
-                       [&] { this->tracker->chain_job("plain", this->kNoJob); });
+  this->expect_refused("invalid_argument", [&] { this->tracker->chain_job("", this->kNoJob); });
+  this->expect_refused("not_found", [&] { this->tracker->chain_job("plain", this->kNoJob); });
 }
 
 TYPED_TEST_P(TrackerConformance, NothingIsAddedToAChainedJobByHand) {
-  const auto upstream = this->create({"a"});
+  const auto upstream = this->create("a");
   const auto chained = this->tracker->chain_job("chained", upstream);
-  const auto paths = this->to_paths({"x"});
-  using progress_tracker::ErrorCode;
+  const auto paths = this->to_paths("x");
 
-  this->expect_refused(ErrorCode::kInvalidArgument,
+  this->expect_refused("invalid_argument",
                        [&] { this->tracker->create_job("chained", paths, {}); });
-  this->expect_refused(ErrorCode::kInvalidArgument,
-                       [&] { this->tracker->add_images(chained, paths, {}); });
+  this->expect_refused("invalid_argument", [&] { this->tracker->add_images(chained, paths, {}); });
 }
 
 TYPED_TEST_P(TrackerConformance, CompletionsOfManyThreadsArriveInTheChainedJobOnceEach) {
@@ -1010,21 +1027,19 @@ TYPED_TEST_P(TrackerConformance, CompletionsOfManyThreadsArriveInTheChainedJobOn
     }
   });
 
-  auto arrived = this->pending_paths(chained);
-  std::sort(arrived.begin(), arrived.end());
-  EXPECT_EQ(arrived, this->numbered(800));
+  EXPECT_EQ(this->pending_paths(chained).sorted(), this->numbered(800));
 }
 
 // ---- get_pending_images, claim_images -----------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, PendingImagesComeInTheOrderOfAddingAndStayPending) {
-  this->create({"c", "a", "b"}, {"x", "y", "z"});
+  this->create("c a b", "x y z");
   const auto images = this->tracker->get_pending_images(this->job, 2);
 
-  EXPECT_THAT(this->paths_of(images), testing::ElementsAre("c", "a"));
+  EXPECT_EQ(this->paths_of(images), "c a");
   EXPECT_EQ(images.at(1).split, "y");
   EXPECT_EQ(images.at(1).attempt, 0);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(3, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "3 0 0 0");
   EXPECT_TRUE(this->tracker->get_pending_images(this->job, 2) == images);
 }
 
@@ -1037,22 +1052,22 @@ TYPED_TEST_P(TrackerConformance, TheLimitIsAHundredUnlessGiven) {
 }
 
 TYPED_TEST_P(TrackerConformance, ClaimsComeInTheOrderOfAddingAndMarkProcessing) {
-  this->create({"c", "a", "b"}, {"x", "y", "z"});
+  this->create("c a b", "x y z");
   const auto images = this->claim(2);
 
-  EXPECT_THAT(this->paths_of(images), testing::ElementsAre("c", "a"));
+  EXPECT_EQ(this->paths_of(images), "c a");
   EXPECT_EQ(images.at(1).split, "y");
   EXPECT_EQ(images.at(1).id, this->id("a"));
   EXPECT_EQ(this->status("a"), "processing");
   EXPECT_TRUE(this->record("a").started_at);
   EXPECT_FALSE(this->record("a").finished_at);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 2, 0, 0));
-  EXPECT_THAT(this->paths_of(this->claim(2)), testing::ElementsAre("b"));
-  EXPECT_THAT(this->claim(2), testing::IsEmpty());
+  EXPECT_EQ(this->counts(), "1 2 0 0");
+  EXPECT_EQ(this->paths_of(this->claim(2)), "b");
+  EXPECT_TRUE(this->claim(2).empty());
 }
 
 TYPED_TEST_P(TrackerConformance, AClaimCarriesItsAttempt) {
-  this->create({"a"});
+  this->create("a");
   for (int attempt = 1; attempt <= 3; ++attempt) {
     const auto image = this->claim_one();
     EXPECT_EQ(image.attempt, attempt);
@@ -1063,20 +1078,20 @@ TYPED_TEST_P(TrackerConformance, AClaimCarriesItsAttempt) {
 }
 
 TYPED_TEST_P(TrackerConformance, ALimitOfZeroGivesNothingAndDoesNothing) {
-  this->create({"a"});
-  this->fail_all({"a"});
-  this->create({"b"});
+  this->create("a");
+  this->fail_all("a");
+  this->create("b");
 
-  EXPECT_THAT(this->claim(0), testing::IsEmpty());
-  EXPECT_THAT(this->tracker->get_pending_images(this->job, 0), testing::IsEmpty());
-  EXPECT_THAT(this->tracker->get_images(this->job, {}, 0), testing::IsEmpty());
-  EXPECT_THAT(this->tracker->get_error_summary(this->job, 0), testing::IsEmpty());
-  EXPECT_THAT(this->tracker->get_unbatched_images(this->job, 0), testing::IsEmpty());
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 0, 0, 1));
+  EXPECT_TRUE(this->claim(0).empty());
+  EXPECT_TRUE(this->tracker->get_pending_images(this->job, 0).empty());
+  EXPECT_TRUE(this->tracker->get_images(this->job, {}, 0).empty());
+  EXPECT_TRUE(this->tracker->get_error_summary(this->job, 0).empty());
+  EXPECT_TRUE(this->tracker->get_unbatched_images(this->job, 0).empty());
+  EXPECT_EQ(this->counts(), "1 0 0 1");
 }
 
 TYPED_TEST_P(TrackerConformance, ALimitAboveAllNumbersMeansAll) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   const std::size_t limits[] = {this->kAll, static_cast<std::size_t>(1) << 63,
                                 (static_cast<std::size_t>(1) << 63) - 1};
   for (const std::size_t limit : limits) {
@@ -1086,9 +1101,9 @@ TYPED_TEST_P(TrackerConformance, ALimitAboveAllNumbersMeansAll) {
     EXPECT_EQ(claimed.size(), 3U);
     this->tracker->release_images(claimed);
   }
-  this->fail_all({"a"});
+  this->fail_all("a");
   EXPECT_EQ(this->tracker->get_error_summary(this->job, this->kAll).size(), 1U);
-  this->complete_all({"a"});
+  this->complete_all("a");
   EXPECT_EQ(this->tracker->get_unbatched_images(this->job, this->kAll).size(), 1U);
 }
 
@@ -1110,7 +1125,7 @@ TYPED_TEST_P(TrackerConformance, OfEightThreadsThatClaimNoneGetsAnImageOfAnother
   }
   EXPECT_EQ(total, 2'000U);
   EXPECT_EQ(distinct.size(), 2'000U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 2'000, 0, 0));
+  EXPECT_EQ(this->counts(), "0 2000 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, OfEightWorkersThatClaimNoneGetsAnImageOfAnother) {
@@ -1130,61 +1145,59 @@ TYPED_TEST_P(TrackerConformance, OfEightWorkersThatClaimNoneGetsAnImageOfAnother
 
   EXPECT_EQ(claimed, 2'000U);
   EXPECT_EQ(applied, 2'000U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 2'000, 0));
+  EXPECT_EQ(this->counts(), "0 0 2000 0");
   for (const auto& record : this->all_records()) EXPECT_EQ(record.attempts, 1);
 }
 
 // ---- mark_processing ----------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, MarkProcessingStartsTheWholeList) {
-  this->create({"a", "b", "c"});
-  this->tracker->mark_processing(this->ids({"c", "a"}));
+  this->create("a b c");
+  this->tracker->mark_processing(this->ids("c a"));
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 2, 0, 0));
+  EXPECT_EQ(this->counts(), "1 2 0 0");
   EXPECT_EQ(this->record("a").attempts, 1);
   EXPECT_TRUE(this->record("a").started_at);
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("b"));
+  EXPECT_EQ(this->paths_of(this->claim()), "b");
 }
 
 TYPED_TEST_P(TrackerConformance, MarkProcessingCountsAnIdListedTwiceOnce) {
-  this->create({"a", "b"});
-  this->tracker->mark_processing(this->ids({"a", "b", "a"}));
+  this->create("a b");
+  this->tracker->mark_processing(this->ids("a b a"));
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 2, 0, 0));
+  EXPECT_EQ(this->counts(), "0 2 0 0");
   EXPECT_EQ(this->record("a").attempts, 1);
 }
 
 TYPED_TEST_P(TrackerConformance, MarkProcessingIsTheWholeListOrNothing) {
-  this->create({"a", "b", "c", "d"});
-  this->complete_all({"b"});
-  this->fail_all({"c"});
-  this->tracker->mark_processing(this->ids({"d"}));
-  using progress_tracker::ErrorCode;
+  this->create("a b c d");
+  this->complete_all("b");
+  this->fail_all("c");
+  this->tracker->mark_processing(this->ids("d"));
 
   for (const char* other : {"b", "c", "d"}) {
-    this->expect_refused(ErrorCode::kInvalidTransition, [&] {
-      this->tracker->mark_processing(this->ids({"a", other}));
+    this->expect_refused("invalid_transition", [&] {
+      this->tracker->mark_processing(this->ids(std::string("a ") + other));
     });
   }
   const std::vector<progress_tracker::ImageId> unknown{this->id("a"), this->kNoImage};
-  this->expect_refused(ErrorCode::kNotFound, [&] { this->tracker->mark_processing(unknown); });
+  this->expect_refused("not_found", [&] { this->tracker->mark_processing(unknown); });
 }
 
 TYPED_TEST_P(TrackerConformance, MarkProcessingLooksForUnknownIdsBeforeItLooksAtStates) {
-  this->create({"a"});
-  this->complete_all({"a"});
+  this->create("a");
+  this->complete_all("a");
   const std::vector<progress_tracker::ImageId> both{this->id("a"), this->kNoImage};
 
-  this->expect_refused(progress_tracker::ErrorCode::kNotFound,
-                       [&] { this->tracker->mark_processing(both); });
+  this->expect_refused("not_found", [&] { this->tracker->mark_processing(both); });
 }
 
 // ---- mark_completed, mark_error -----------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, AMarkFromPendingCountsAnAttemptAndSetsBothTimes) {
-  this->create({"a", "b"});
-  this->complete_all({"a"});
-  this->fail_all({"b"}, "broken");
+  this->create("a b");
+  this->complete_all("a");
+  this->fail_all("b", "broken");
 
   EXPECT_EQ(this->status("a"), "completed");
   EXPECT_EQ(this->status("b"), "error");
@@ -1195,16 +1208,16 @@ TYPED_TEST_P(TrackerConformance, AMarkFromPendingCountsAnAttemptAndSetsBothTimes
     ASSERT_TRUE(record.finished_at);
     EXPECT_LE(*record.started_at, *record.finished_at);
   }
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 1, 1));
+  EXPECT_EQ(this->counts(), "0 0 1 1");
 }
 
 TYPED_TEST_P(TrackerConformance, AMarkFromProcessingKeepsTheStartAndTheAttempt) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->claim();
   const auto before = this->all_records();
   this->pass_a_millisecond();
-  this->complete_all({"a"});
-  this->fail_all({"b"});
+  this->complete_all("a");
+  this->fail_all("b");
 
   const auto after = this->all_records();
   for (std::size_t i = 0; i < 2; ++i) {
@@ -1215,12 +1228,12 @@ TYPED_TEST_P(TrackerConformance, AMarkFromProcessingKeepsTheStartAndTheAttempt) 
 }
 
 TYPED_TEST_P(TrackerConformance, AMarkFromErrorKeepsTheStartAndTheAttempt) {
-  this->create({"a", "b"});
-  this->fail_all({"a", "b"}, "first");
+  this->create("a b");
+  this->fail_all("a b", "first");
   const auto before = this->all_records();
   this->pass_a_millisecond();
-  this->complete_all({"a"});
-  this->fail_all({"b"}, "second");
+  this->complete_all("a");
+  this->fail_all("b", "second");
 
   const auto after = this->all_records();
   EXPECT_EQ(this->status("a"), "completed");
@@ -1234,45 +1247,45 @@ TYPED_TEST_P(TrackerConformance, AMarkFromErrorKeepsTheStartAndTheAttempt) {
 }
 
 TYPED_TEST_P(TrackerConformance, CompletingAgainChangesNothing) {
-  this->create({"a"});
-  this->complete_all({"a"});
+  this->create("a");
+  this->complete_all("a");
   const auto before = this->record("a");
   this->pass_a_millisecond();
-  this->complete_all({"a"});
+  this->complete_all("a");
 
   EXPECT_TRUE(this->record("a") == before);
 }
 
 TYPED_TEST_P(TrackerConformance, AnErrorForACompletedImageIsRefused) {
-  this->create({"a"});
-  this->complete_all({"a"});
+  this->create("a");
+  this->complete_all("a");
 
-  this->expect_refused(progress_tracker::ErrorCode::kInvalidTransition,
+  this->expect_refused("invalid_transition",
                        [&] { this->tracker->mark_error(this->id("a"), "late"); });
 }
 
 TYPED_TEST_P(TrackerConformance, AnyTrackerMayMarkAnyImageById) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   this->claim(2);
-  const auto ids = this->ids({"a", "b", "c"});
+  const auto ids = this->ids("a b c");
   auto other = this->traits.another();
   other->mark_completed(ids[0]);
   other->mark_error(ids[1], "broken");
   other->mark_completed(ids[2]);
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 2, 1));
+  EXPECT_EQ(this->counts(), "0 0 2 1");
 }
 
 TYPED_TEST_P(TrackerConformance, WhatWasMarkedIsHeldByNobody) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->claim();
-  this->complete_all({"a"});
-  this->fail_all({"b"});
+  this->complete_all("a");
+  this->fail_all("b");
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 0U);
 
   this->crash();
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 0U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 1, 1));
+  EXPECT_EQ(this->counts(), "0 0 1 1");
   EXPECT_EQ(this->record("b").deaths, 0);
 }
 
@@ -1289,7 +1302,7 @@ TYPED_TEST_P(TrackerConformance, MarksOfEightThreadsAreAllCounted) {
     }
   });
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 600, 200));
+  EXPECT_EQ(this->counts(), "0 0 600 200");
 }
 
 TYPED_TEST_P(TrackerConformance, ReadersSeeEveryImageOnceWhileOthersWrite) {
@@ -1309,7 +1322,7 @@ TYPED_TEST_P(TrackerConformance, ReadersSeeEveryImageOnceWhileOthersWrite) {
       EXPECT_EQ(this->tracker->list_jobs().at(0).counts.total(), kImages);
     }
   });
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, kImages, 0));
+  EXPECT_EQ(this->counts(), "0 0 600 0");
 }
 
 // ---- Error messages -----------------------------------------------------------------------------
@@ -1321,9 +1334,9 @@ TYPED_TEST_P(TrackerConformance, AnErrorMessageIsStoredAsGiven) {
                                           "caf\xc3\xa9 \xf0\x9f\x93\xb7",
                                           "'quoted' \"twice\" %s",
                                           std::string(65'536, 'x')};
-  this->create({"a"});
+  this->create("a");
   for (const std::string& message : messages) {
-    this->fail_all({"a"}, message);
+    this->fail_all("a", message);
     EXPECT_EQ(this->message("a"), message);
     EXPECT_EQ(this->status("a"), "error");
   }
@@ -1331,8 +1344,8 @@ TYPED_TEST_P(TrackerConformance, AnErrorMessageIsStoredAsGiven) {
 
 TYPED_TEST_P(TrackerConformance, InvalidBytesAndNulInAnErrorMessageAreReplaced) {
   using namespace std::string_view_literals;
-  this->create({"a"});
-  this->fail_all({"a"}, "x\0y\xffz"sv);
+  this->create("a");
+  this->fail_all("a", "x\0y\xffz"sv);
 
   EXPECT_EQ(this->message("a"), "x\xef\xbf\xbdy\xef\xbf\xbdz");
 }
@@ -1340,9 +1353,9 @@ TYPED_TEST_P(TrackerConformance, InvalidBytesAndNulInAnErrorMessageAreReplaced) 
 TYPED_TEST_P(TrackerConformance, ALongErrorMessageIsCutAtACharacterWithAVisibleMark) {
   std::string camera;
   while (camera.size() < 70 * 1024) camera += "\xf0\x9f\x93\xb7";
-  this->create({"a"});
+  this->create("a");
   for (const std::string& lead : {std::string(), std::string("x"), std::string("xx")}) {
-    this->fail_all({"a"}, lead + camera);
+    this->fail_all("a", lead + camera);
     const std::string message = this->message("a");
     EXPECT_LE(message.size(), progress_tracker::kMaxMessageBytes);
     EXPECT_GT(message.size(), progress_tracker::kMaxMessageBytes - 8);
@@ -1356,7 +1369,7 @@ TYPED_TEST_P(TrackerConformance, EveryWayToGiveAnErrorMessageCleansIt) {
   using namespace std::string_view_literals;
   constexpr std::string_view kRaw = "x\0"sv;
   constexpr std::string_view kClean = "x\xef\xbf\xbd"sv;
-  this->create({"a", "b", "c", "d"});
+  this->create("a b c d");
   this->tracker->mark_error(this->id("a"), kRaw);
   this->tracker->fail(this->claim_one(), kRaw);
   const std::vector<progress_tracker::Outcome> outcomes{{this->id("c"), 0, std::string(kRaw)}};
@@ -1373,7 +1386,7 @@ TYPED_TEST_P(TrackerConformance, EveryWayToGiveAnErrorMessageCleansIt) {
 // ---- mark_outcomes, complete, fail --------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, OutcomesUnderTheirAttemptAreApplied) {
-  this->create({"a", "b"});
+  this->create("a b");
   const auto images = this->claim();
   const std::vector<progress_tracker::Outcome> outcomes{
       {images[0].id, images[0].attempt, std::nullopt}, {images[1].id, images[1].attempt, "broken"}};
@@ -1386,7 +1399,7 @@ TYPED_TEST_P(TrackerConformance, OutcomesUnderTheirAttemptAreApplied) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnOutcomeOfAnEarlierAttemptIsSkipped) {
-  this->create({"a"});
+  this->create("a");
   const auto lost = this->claim_one();
   this->tracker->reset_stuck_images(this->job);
   const auto current = this->claim_one();
@@ -1398,7 +1411,7 @@ TYPED_TEST_P(TrackerConformance, AnOutcomeOfAnEarlierAttemptIsSkipped) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnOutcomeForAnImageThatWasGivenBackIsSkipped) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   this->tracker->release_images(std::span(&image, 1));
 
@@ -1409,7 +1422,7 @@ TYPED_TEST_P(TrackerConformance, AnOutcomeForAnImageThatWasGivenBackIsSkipped) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnOutcomeWithAnAttemptThatNeverWasIsSkipped) {
-  this->create({"a", "b"});
+  this->create("a b");
   const auto image = this->claim_one();
   for (const int attempt :
        {-1, 2, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()}) {
@@ -1417,11 +1430,11 @@ TYPED_TEST_P(TrackerConformance, AnOutcomeWithAnAttemptThatNeverWasIsSkipped) {
                                                           {this->id("b"), attempt, "broken"}};
     EXPECT_EQ(this->tracker->mark_outcomes(outcomes), 0U) << attempt;
   }
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 1, 0, 0));
+  EXPECT_EQ(this->counts(), "1 1 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, AnOutcomeOfADeadWorkerAppliesUntilItsImageIsStartedAgain) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto worker = this->traits.another();
   const auto held = worker->claim_images(this->job);
   this->kill(std::move(worker));
@@ -1431,18 +1444,18 @@ TYPED_TEST_P(TrackerConformance, AnOutcomeOfADeadWorkerAppliesUntilItsImageIsSta
   EXPECT_FALSE(this->tracker->complete(held.at(1)));
   this->claim_one();
   EXPECT_FALSE(this->tracker->complete(held.at(1)));
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 1, 1, 0));
+  EXPECT_EQ(this->counts(), "0 1 1 0");
 }
 
 TYPED_TEST_P(TrackerConformance, UnfencedOutcomesApplyWhoeverHoldsTheImage) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   auto other = this->traits.another();
   other->claim_images(this->job, 1);
   const std::vector<progress_tracker::Outcome> outcomes{
       {this->id("a"), 0, std::nullopt}, {this->id("b"), 0, std::nullopt}, {this->id("c"), 0, "x"}};
 
   EXPECT_EQ(this->tracker->mark_outcomes(outcomes), 3U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 2, 1));
+  EXPECT_EQ(this->counts(), "0 0 2 1");
   EXPECT_EQ(this->record("a").attempts, 1);
   EXPECT_EQ(this->record("b").attempts, 1);
   EXPECT_TRUE(this->record("b").started_at);
@@ -1450,7 +1463,7 @@ TYPED_TEST_P(TrackerConformance, UnfencedOutcomesApplyWhoeverHoldsTheImage) {
 
 TYPED_TEST_P(TrackerConformance,
              CompletingAgainUnderTheSameAttemptCountsAsAppliedAndChangesNothing) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   EXPECT_TRUE(this->tracker->complete(image));
   const auto before = this->record("a");
@@ -1463,7 +1476,7 @@ TYPED_TEST_P(TrackerConformance,
 }
 
 TYPED_TEST_P(TrackerConformance, CompletingACompletedImageUnderAnotherAttemptIsSkipped) {
-  this->create({"a"});
+  this->create("a");
   auto lost = this->claim_one();
   this->tracker->release_images(std::span(&lost, 1));
   this->tracker->complete(this->claim_one());
@@ -1472,7 +1485,7 @@ TYPED_TEST_P(TrackerConformance, CompletingACompletedImageUnderAnotherAttemptIsS
 }
 
 TYPED_TEST_P(TrackerConformance, AnErrorOutcomeForACompletedImageIsSkipped) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   this->tracker->complete(image);
   const auto before = this->record("a");
@@ -1485,18 +1498,18 @@ TYPED_TEST_P(TrackerConformance, AnErrorOutcomeForACompletedImageIsSkipped) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnErrorRepeatedUnderTheSameAttemptIsApplied) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   EXPECT_TRUE(this->tracker->fail(image, "first"));
   EXPECT_TRUE(this->tracker->fail(image, "second"));
 
   EXPECT_EQ(this->message("a"), "second");
   EXPECT_EQ(this->record("a").attempts, 1);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 0, 1));
+  EXPECT_EQ(this->counts(), "0 0 0 1");
 }
 
 TYPED_TEST_P(TrackerConformance, AnErrorMayBecomeACompletionUnderTheSameAttempt) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   this->tracker->fail(image, "broken");
 
@@ -1506,7 +1519,7 @@ TYPED_TEST_P(TrackerConformance, AnErrorMayBecomeACompletionUnderTheSameAttempt)
 }
 
 TYPED_TEST_P(TrackerConformance, OutcomesAreAppliedInListOrder) {
-  this->create({"a", "b"});
+  this->create("a b");
   const auto images = this->claim();
   const auto& a = images[0];
   const auto& b = images[1];
@@ -1518,28 +1531,27 @@ TYPED_TEST_P(TrackerConformance, OutcomesAreAppliedInListOrder) {
   EXPECT_EQ(this->tracker->mark_outcomes(outcomes), 5U);
   EXPECT_EQ(this->message("a"), "second");
   EXPECT_EQ(this->status("b"), "completed");
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 1, 1));
+  EXPECT_EQ(this->counts(), "0 0 1 1");
 }
 
 TYPED_TEST_P(TrackerConformance, OutcomesMaySpanJobs) {
-  const auto first = this->create({"a"}, {}, "first");
+  const auto first = this->create("a", {}, "first");
   const auto a = this->claim_one();
-  const auto second = this->create({"a"}, {}, "second");
+  const auto second = this->create("a", {}, "second");
   const auto b = this->claim_one();
 
   EXPECT_EQ(this->tracker->mark_outcomes(this->completions_of({b, a})), 2U);
-  EXPECT_THAT(this->counts_of(first), testing::ElementsAre(0, 0, 1, 0));
-  EXPECT_THAT(this->counts_of(second), testing::ElementsAre(0, 0, 1, 0));
+  EXPECT_EQ(this->counts_of(first), "0 0 1 0");
+  EXPECT_EQ(this->counts_of(second), "0 0 1 0");
 }
 
 TYPED_TEST_P(TrackerConformance, OutcomesWithAnUnknownIdAreNoneApplied) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   const std::vector<progress_tracker::Outcome> outcomes{{image.id, image.attempt, std::nullopt},
                                                         {this->kNoImage, 1, std::nullopt}};
 
-  this->expect_refused(progress_tracker::ErrorCode::kNotFound,
-                       [&] { this->tracker->mark_outcomes(outcomes); });
+  this->expect_refused("not_found", [&] { this->tracker->mark_outcomes(outcomes); });
 }
 
 TYPED_TEST_P(TrackerConformance, ManyOutcomesAreOneStep) {
@@ -1548,27 +1560,27 @@ TYPED_TEST_P(TrackerConformance, ManyOutcomesAreOneStep) {
 
   EXPECT_EQ(this->tracker->mark_outcomes(this->completions_of(images)), 5'000U);
   EXPECT_EQ(this->tracker->mark_outcomes(this->completions_of(images)), 5'000U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 5'000, 0));
+  EXPECT_EQ(this->counts(), "0 0 5000 0");
 }
 
 // ---- release_images -----------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ReleasedImagesArePendingAgainInTheirOldPlace) {
-  this->create({"a", "b", "c", "d"});
+  this->create("a b c d");
   const auto images = this->claim(3);
   const auto before = this->record("b");
 
   EXPECT_EQ(this->tracker->release_images(std::span(images).subspan(1)), 2U);
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("b", "c", "d"));
+  EXPECT_EQ(this->pending_paths(), "b c d");
   EXPECT_EQ(this->record("b").deaths, 0);
   EXPECT_EQ(this->record("b").attempts, 1);
   EXPECT_EQ(this->record("b").started_at, before.started_at);
   EXPECT_EQ(this->record("b").finished_at, std::nullopt);
-  EXPECT_THAT(this->paths_of(this->claim(2)), testing::ElementsAre("b", "c"));
+  EXPECT_EQ(this->paths_of(this->claim(2)), "b c");
 }
 
 TYPED_TEST_P(TrackerConformance, ReleaseSkipsWhatIsStaleOrNotProcessing) {
-  this->create({"stale", "done", "failed", "held"});
+  this->create("stale done failed held");
   const auto images = this->claim();
   this->tracker->release_images(std::span(images).first(1));
   this->claim_one();
@@ -1583,7 +1595,7 @@ TYPED_TEST_P(TrackerConformance, ReleaseSkipsWhatIsStaleOrNotProcessing) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnImageListedTwiceIsReleasedOnce) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->claim_one();
   const std::vector<progress_tracker::Image> twice{image, image};
 
@@ -1592,67 +1604,66 @@ TYPED_TEST_P(TrackerConformance, AnImageListedTwiceIsReleasedOnce) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnUnfencedReleaseGivesBackWhoeverHoldsTheImage) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto other = this->traits.another();
   auto images = other->claim_images(this->job);
   EXPECT_EQ(this->tracker->release_images(std::span(images).first(1)), 1U);
 
   images.at(1).attempt = 0;
   EXPECT_EQ(this->tracker->release_images(std::span(images).subspan(1)), 1U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(2, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "2 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, AReleaseWithAnUnknownIdGivesNothingBack) {
-  this->create({"a"});
+  this->create("a");
   std::vector<progress_tracker::Image> images{this->claim_one(), {}};
   images[1].id = this->kNoImage;
 
-  this->expect_refused(progress_tracker::ErrorCode::kNotFound,
-                       [&] { this->tracker->release_images(images); });
+  this->expect_refused("not_found", [&] { this->tracker->release_images(images); });
 }
 
 // ---- Death: reset_stuck_images and claim_images -------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ResetGivesBackWhatThisTrackerHoldsWithoutADeath) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   this->claim(1);
-  this->tracker->mark_processing(this->ids({"b"}));
+  this->tracker->mark_processing(this->ids("b"));
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 2U);
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("a", "b", "c"));
+  EXPECT_EQ(this->pending_paths(), "a b c");
   EXPECT_EQ(this->record("a").deaths, 0);
   EXPECT_EQ(this->record("a").attempts, 1);
   EXPECT_TRUE(this->record("a").started_at);
 }
 
 TYPED_TEST_P(TrackerConformance, ResetGivesBackWhatOtherThreadsOfThisTrackerHold) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->in_threads(2, [&](int) { this->claim(1); });
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 2U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(2, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "2 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, ResetTakesNothingFromAnotherLiveWorker) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   auto other = this->traits.another();
   const auto held = other->claim_images(this->job, 1);
-  other->mark_processing(this->ids({"b"}));
+  other->mark_processing(this->ids("b"));
   this->claim(1);
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 1U);
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("c"));
+  EXPECT_EQ(this->pending_paths(), "c");
   EXPECT_TRUE(other->complete(held.at(0)));
 }
 
 TYPED_TEST_P(TrackerConformance, ResetGivesBackAtOnceWhatADeadWorkerHeldAndCountsADeath) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   this->claim(2);
   this->crash();
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 2, 0, 0));
+  EXPECT_EQ(this->counts(), "1 2 0 0");
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 2U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(3, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "3 0 0 0");
   EXPECT_EQ(this->record("a").deaths, 1);
   EXPECT_EQ(this->record("a").attempts, 1);
   EXPECT_TRUE(this->record("a").started_at);
@@ -1660,8 +1671,8 @@ TYPED_TEST_P(TrackerConformance, ResetGivesBackAtOnceWhatADeadWorkerHeldAndCount
 }
 
 TYPED_TEST_P(TrackerConformance, WhatMarkProcessingHoldsIsTakenBackFromTheDeadToo) {
-  this->create({"a", "b"});
-  this->tracker->mark_processing(this->ids({"b"}));
+  this->create("a b");
+  this->tracker->mark_processing(this->ids("b"));
   this->crash();
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 1U);
@@ -1669,7 +1680,7 @@ TYPED_TEST_P(TrackerConformance, WhatMarkProcessingHoldsIsTakenBackFromTheDeadTo
 }
 
 TYPED_TEST_P(TrackerConformance, ADeathCountsOnce) {
-  this->create({"a"});
+  this->create("a");
   this->claim();
   this->crash();
   this->tracker->reset_stuck_images(this->job);
@@ -1679,7 +1690,7 @@ TYPED_TEST_P(TrackerConformance, ADeathCountsOnce) {
 }
 
 TYPED_TEST_P(TrackerConformance, DeathsAddUpAndNothingElseChangesThem) {
-  this->create({"a"});
+  this->create("a");
   for (int death = 1; death <= 3; ++death) {
     this->claim();
     this->crash();
@@ -1688,15 +1699,15 @@ TYPED_TEST_P(TrackerConformance, DeathsAddUpAndNothingElseChangesThem) {
   }
   const auto image = this->claim_one();
   this->tracker->release_images(std::span(&image, 1));
-  this->fail_all({"a"});
+  this->fail_all("a");
   this->tracker->reset_error_images(this->job);
-  this->complete_all({"a"});
+  this->complete_all("a");
   EXPECT_EQ(this->record("a").deaths, 3);
   EXPECT_EQ(this->record("a").attempts, 6);
 }
 
 TYPED_TEST_P(TrackerConformance, WorkThatWasDoneBeforeADeathStaysDone) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   const auto images = this->claim();
   this->tracker->complete(images[0]);
   this->tracker->fail(images[1], "broken");
@@ -1710,35 +1721,35 @@ TYPED_TEST_P(TrackerConformance, WorkThatWasDoneBeforeADeathStaysDone) {
 }
 
 TYPED_TEST_P(TrackerConformance, AClosedTrackersImagesStayProcessingAndComeBackWithoutADeath) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto other = this->traits.another();
   other->claim_images(this->job, 1);
   other->close();
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 1, 0, 0));
+  EXPECT_EQ(this->counts(), "1 1 0 0");
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 1U);
   EXPECT_EQ(this->record("a").deaths, 0);
 }
 
 TYPED_TEST_P(TrackerConformance, ADestroyedTrackersImagesComeBackWithoutADeath) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto other = this->traits.another();
   other->claim_images(this->job, 1);
   other.reset();
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 1, 0, 0));
+  EXPECT_EQ(this->counts(), "1 1 0 0");
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 1U);
   EXPECT_EQ(this->record("a").deaths, 0);
 }
 
 TYPED_TEST_P(TrackerConformance, ResetLeavesOtherJobsAlone) {
-  const auto first = this->create({"a"}, {}, "first");
+  const auto first = this->create("a", {}, "first");
   this->claim();
-  this->create({"a"}, {}, "second");
+  this->create("a", {}, "second");
   this->claim();
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 1U);
-  EXPECT_THAT(this->counts_of(first), testing::ElementsAre(0, 1, 0, 0));
+  EXPECT_EQ(this->counts_of(first), "0 1 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, ResetGivesBackALargeNumber) {
@@ -1747,127 +1758,127 @@ TYPED_TEST_P(TrackerConformance, ResetGivesBackALargeNumber) {
   this->crash();
 
   EXPECT_EQ(this->tracker->reset_stuck_images(this->job), 30'000U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(30'000, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "30000 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, ResetProcessingImagesIsTheSameByItsOlderName) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto other = this->traits.another();
   other->claim_images(this->job, 1);
   this->claim(1);
   this->tracker->reset_processing_images(this->job);
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 1, 0, 0));
+  EXPECT_EQ(this->counts(), "1 1 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, AResetThatBringsNoErrorDoesNotCheckpoint) {
-  this->create({"a", "b"});
-  this->complete_all({"a"});
+  this->create("a b");
+  this->complete_all("a");
   this->claim();
   this->tracker->reset_stuck_images(this->job);
 
-  EXPECT_THAT(this->progress(), testing::ElementsAre(2, 0, 0, 2));
+  EXPECT_EQ(this->progress(), "2 0 0 2");
 }
 
 TYPED_TEST_P(TrackerConformance, ImagesWithADeathComeAfterAllOthers) {
-  this->create({"a", "b", "c", "d"});
-  this->crash_while_processing({"a", "c"});
+  this->create("a b c d");
+  this->crash_while_processing("a c");
 
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("b", "d", "a", "c"));
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("b", "d"));
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("a"));
+  EXPECT_EQ(this->pending_paths(), "b d a c");
+  EXPECT_EQ(this->paths_of(this->claim()), "b d");
+  EXPECT_EQ(this->paths_of(this->claim()), "a");
 }
 
 TYPED_TEST_P(TrackerConformance, ImagesWithADeathAreGivenOneACall) {
-  this->create({"a", "b", "c"});
-  this->crash_while_processing({"a", "b", "c"});
+  this->create("a b c");
+  this->crash_while_processing("a b c");
 
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("a"));
-  EXPECT_THAT(this->paths_of(this->claim(2)), testing::ElementsAre("b"));
-  EXPECT_THAT(this->paths_of(this->claim(100)), testing::ElementsAre("c"));
-  EXPECT_THAT(this->claim(), testing::IsEmpty());
+  EXPECT_EQ(this->paths_of(this->claim()), "a");
+  EXPECT_EQ(this->paths_of(this->claim(2)), "b");
+  EXPECT_EQ(this->paths_of(this->claim(100)), "c");
+  EXPECT_TRUE(this->claim().empty());
 }
 
 TYPED_TEST_P(TrackerConformance, ImagesAddedLaterComeBeforeThoseWithADeath) {
-  this->create({"a"});
-  this->crash_while_processing({"a"});
-  this->tracker->add_images(this->job, this->to_paths({"b", "c"}), {});
+  this->create("a");
+  this->crash_while_processing("a");
+  this->tracker->add_images(this->job, this->to_paths("b c"), {});
 
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("b", "c"));
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("a"));
+  EXPECT_EQ(this->paths_of(this->claim()), "b c");
+  EXPECT_EQ(this->paths_of(this->claim()), "a");
 }
 
 TYPED_TEST_P(TrackerConformance, AnImageWithADeathStaysLastAfterAReleaseAndARetry) {
-  this->create({"a", "b"});
-  this->crash_while_processing({"a"});
+  this->create("a b");
+  this->crash_while_processing("a");
   this->claim(1);
   const auto poisonous = this->claim_one();
   ASSERT_EQ(poisonous.path, "a");
   this->tracker->reset_stuck_images(this->job);
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("b", "a"));
+  EXPECT_EQ(this->pending_paths(), "b a");
 
-  this->fail_all({"a"});
-  this->tracker->retry_images(this->ids({"a"}));
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("b", "a"));
+  this->fail_all("a");
+  this->tracker->retry_images(this->ids("a"));
+  EXPECT_EQ(this->pending_paths(), "b a");
 }
 
 TYPED_TEST_P(TrackerConformance, AClaimTakesBackFromTheDeadWhenNothingIsPending) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   auto other = this->traits.another();
   other->claim_images(this->job, 2);
   this->kill(std::move(other));
 
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("c"));
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 3, 0, 0));
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("a"));
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("b"));
-  EXPECT_THAT(this->claim(), testing::IsEmpty());
+  EXPECT_EQ(this->paths_of(this->claim()), "c");
+  EXPECT_EQ(this->counts(), "0 3 0 0");
+  EXPECT_EQ(this->paths_of(this->claim()), "a");
+  EXPECT_EQ(this->paths_of(this->claim()), "b");
+  EXPECT_TRUE(this->claim().empty());
   EXPECT_EQ(this->record("a").deaths, 1);
   EXPECT_EQ(this->record("a").attempts, 2);
 }
 
 TYPED_TEST_P(TrackerConformance, AClaimTakesBackFromTheClosedWithoutADeath) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   auto other = this->traits.another();
   other->claim_images(this->job);
   other.reset();
 
-  EXPECT_THAT(this->paths_of(this->claim()), testing::ElementsAre("a", "b", "c"));
+  EXPECT_EQ(this->paths_of(this->claim()), "a b c");
   EXPECT_EQ(this->record("a").deaths, 0);
 }
 
 TYPED_TEST_P(TrackerConformance, AClaimNeverTakesBackWhatALiveWorkerHolds) {
-  this->create({"a", "b"});
+  this->create("a b");
   auto other = this->traits.another();
   other->claim_images(this->job, 1);
   this->claim(1);
 
-  EXPECT_THAT(this->claim(), testing::IsEmpty());
-  EXPECT_THAT(other->claim_images(this->job), testing::IsEmpty());
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 2, 0, 0));
+  EXPECT_TRUE(this->claim().empty());
+  EXPECT_TRUE(other->claim_images(this->job).empty());
+  EXPECT_EQ(this->counts(), "0 2 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, AClaimOfNoneTakesNothingBack) {
-  this->create({"a"});
+  this->create("a");
   this->claim();
   this->crash();
 
-  EXPECT_THAT(this->claim(0), testing::IsEmpty());
+  EXPECT_TRUE(this->claim(0).empty());
   EXPECT_EQ(this->status("a"), "processing");
 }
 
 TYPED_TEST_P(TrackerConformance, AClaimTakesBackInItsOwnJobOnly) {
-  const auto first = this->create({"a"}, {}, "first");
+  const auto first = this->create("a", {}, "first");
   this->claim();
   this->crash();
   this->create({}, {}, "second");
 
-  EXPECT_THAT(this->claim(), testing::IsEmpty());
-  EXPECT_THAT(this->counts_of(first), testing::ElementsAre(0, 1, 0, 0));
+  EXPECT_TRUE(this->claim().empty());
+  EXPECT_EQ(this->counts_of(first), "0 1 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, OneWorkersDeathTakesNothingFromAnother) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   auto first = this->traits.another();
   auto second = this->traits.another();
   first->claim_images(this->job, 1);
@@ -1905,9 +1916,9 @@ TYPED_TEST_P(TrackerConformance, WorkersThatTakeBackAtOnceShareWhatTheDeadHeld) 
 TYPED_TEST_P(TrackerConformance, AnImageGoesToErrorOnceItsWorkersDiedMaxDeathsTimes) {
   if constexpr (requires { this->traits.make_with_max_deaths(2); }) {
     this->tracker = this->traits.make_with_max_deaths(2);
-    this->create({"a", "b"});
-    this->complete_all({"b"});
-    this->crash_while_processing({"a"});
+    this->create("a b");
+    this->complete_all("b");
+    this->crash_while_processing("a");
     EXPECT_EQ(this->status("a"), "pending");
 
     this->claim();
@@ -1917,7 +1928,7 @@ TYPED_TEST_P(TrackerConformance, AnImageGoesToErrorOnceItsWorkersDiedMaxDeathsTi
     EXPECT_EQ(this->message("a"), "worker died 2 times while processing");
     EXPECT_EQ(this->record("a").deaths, 2);
     EXPECT_TRUE(this->record("a").finished_at);
-    EXPECT_THAT(this->progress(), testing::ElementsAre(2, 1, 1, 0));
+    EXPECT_EQ(this->progress(), "2 1 1 0");
   } else {
     GTEST_SKIP() << "the traits have no make_with_max_deaths()";
   }
@@ -1926,12 +1937,12 @@ TYPED_TEST_P(TrackerConformance, AnImageGoesToErrorOnceItsWorkersDiedMaxDeathsTi
 TYPED_TEST_P(TrackerConformance, AClaimGivesNoImageWhoseWorkersDiedMaxDeathsTimes) {
   if constexpr (requires { this->traits.make_with_max_deaths(2); }) {
     this->tracker = this->traits.make_with_max_deaths(1);
-    this->create({"a", "b"});
+    this->create("a b");
     this->claim();
     this->crash();
 
-    EXPECT_THAT(this->claim(), testing::IsEmpty());
-    EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 0, 2));
+    EXPECT_TRUE(this->claim().empty());
+    EXPECT_EQ(this->counts(), "0 0 0 2");
     EXPECT_THAT(this->message("b"), testing::StartsWith("worker died 1 time"));
   } else {
     GTEST_SKIP() << "the traits have no make_with_max_deaths()";
@@ -1941,7 +1952,7 @@ TYPED_TEST_P(TrackerConformance, AClaimGivesNoImageWhoseWorkersDiedMaxDeathsTime
 TYPED_TEST_P(TrackerConformance, AnImageThatWentToErrorByItsDeathsMayBeTriedAgain) {
   if constexpr (requires { this->traits.make_with_max_deaths(2); }) {
     this->tracker = this->traits.make_with_max_deaths(1);
-    this->create({"a"});
+    this->create("a");
     this->claim();
     this->crash();
     this->tracker->reset_stuck_images(this->job);
@@ -1958,7 +1969,7 @@ TYPED_TEST_P(TrackerConformance, AnImageThatWentToErrorByItsDeathsMayBeTriedAgai
 // ---- list_workers -------------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ALiveWorkerIsListedWithWhatItHolds) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   this->claim(2);
 
   const auto workers = this->tracker->list_workers();
@@ -1971,7 +1982,7 @@ TYPED_TEST_P(TrackerConformance, ALiveWorkerIsListedWithWhatItHolds) {
 }
 
 TYPED_TEST_P(TrackerConformance, ATrackerThatOnlyReadsIsNoWorker) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->claim(1);
   auto reader = this->traits.another();
   reader->list_jobs();
@@ -1982,7 +1993,7 @@ TYPED_TEST_P(TrackerConformance, ATrackerThatOnlyReadsIsNoWorker) {
 }
 
 TYPED_TEST_P(TrackerConformance, WorkersAreListedOldestFirst) {
-  this->create({"a", "b", "c"});
+  this->create("a b c");
   this->claim(1);
   auto second = this->traits.another();
   second->claim_images(this->job);
@@ -1995,7 +2006,7 @@ TYPED_TEST_P(TrackerConformance, WorkersAreListedOldestFirst) {
 }
 
 TYPED_TEST_P(TrackerConformance, ADeadWorkerIsListedWhileItHoldsImages) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->claim(1);
   this->crash();
 
@@ -2010,7 +2021,7 @@ TYPED_TEST_P(TrackerConformance, ADeadWorkerIsListedWhileItHoldsImages) {
 }
 
 TYPED_TEST_P(TrackerConformance, AClosedWorkerIsNotListedAsAlive) {
-  this->create({"a", "b"});
+  this->create("a b");
   this->claim(1);
   auto other = this->traits.another();
   other->claim_images(this->job);
@@ -2024,9 +2035,9 @@ TYPED_TEST_P(TrackerConformance, AClosedWorkerIsNotListedAsAlive) {
 // ---- reset_error_images, retry_images -----------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ResetErrorImagesPutsThemBackAndClearsTheirMessages) {
-  this->create({"a", "b", "c", "d"});
-  this->fail_all({"a", "c"});
-  this->complete_all({"b"});
+  this->create("a b c d");
+  this->fail_all("a c");
+  this->complete_all("b");
   const auto before = this->record("a");
 
   EXPECT_EQ(this->tracker->reset_error_images(this->job), 2U);
@@ -2036,28 +2047,28 @@ TYPED_TEST_P(TrackerConformance, ResetErrorImagesPutsThemBackAndClearsTheirMessa
   EXPECT_EQ(after.finished_at, std::nullopt);
   EXPECT_EQ(after.started_at, before.started_at);
   EXPECT_EQ(after.attempts, 1);
-  EXPECT_THAT(this->pending_paths(), testing::ElementsAre("a", "c", "d"));
+  EXPECT_EQ(this->pending_paths(), "a c d");
   EXPECT_EQ(this->tracker->reset_error_images(this->job), 0U);
 }
 
 TYPED_TEST_P(TrackerConformance, ResetErrorImagesCheckpoints) {
-  this->create({"a", "b", "c"});
-  this->fail_all({"a"});
+  this->create("a b c");
+  this->fail_all("a");
   this->tracker->checkpoint(this->job);
-  this->complete_all({"b"});
+  this->complete_all("b");
   this->tracker->reset_error_images(this->job);
 
-  EXPECT_THAT(this->progress(), testing::ElementsAre(3, 1, 0, 2));
+  EXPECT_EQ(this->progress(), "3 1 0 2");
 }
 
 TYPED_TEST_P(TrackerConformance, ResetErrorImagesThatChangesNothingDoesNotCheckpoint) {
-  this->create({"a", "b"});
-  this->complete_all({"a"});
+  this->create("a b");
+  this->complete_all("a");
   const auto before = this->tracker->list_jobs().at(0).updated_at;
   this->pass_a_millisecond();
 
   EXPECT_EQ(this->tracker->reset_error_images(this->job), 0U);
-  EXPECT_THAT(this->progress(), testing::ElementsAre(2, 0, 0, 2));
+  EXPECT_EQ(this->progress(), "2 0 0 2");
   EXPECT_EQ(this->tracker->list_jobs().at(0).updated_at, before);
 }
 
@@ -2068,28 +2079,28 @@ TYPED_TEST_P(TrackerConformance, ResetErrorImagesPutsALargeNumberBack) {
   this->tracker->mark_outcomes(outcomes);
 
   EXPECT_EQ(this->tracker->reset_error_images(this->job), 25'000U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(25'000, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "25000 0 0 0");
   EXPECT_EQ(this->claim(25'000).size(), 25'000U);
 }
 
 TYPED_TEST_P(TrackerConformance, ResetErrorImagesLeavesOtherJobsAlone) {
-  const auto first = this->create({"a"}, {}, "first");
-  this->fail_all({"a"});
-  this->create({"a"}, {}, "second");
+  const auto first = this->create("a", {}, "first");
+  this->fail_all("a");
+  this->create("a", {}, "second");
 
   EXPECT_EQ(this->tracker->reset_error_images(this->job), 0U);
-  EXPECT_THAT(this->counts_of(first), testing::ElementsAre(0, 0, 0, 1));
+  EXPECT_EQ(this->counts_of(first), "0 0 0 1");
 }
 
 TYPED_TEST_P(TrackerConformance, RetryPutsBackThoseInErrorAndLeavesTheOthers) {
-  this->create({"pending", "held", "done", "failed", "also failed"});
-  this->tracker->mark_processing(this->ids({"held"}));
-  this->complete_all({"done"});
-  this->fail_all({"failed", "also failed"});
+  this->create("pending held done failed failed2");
+  this->tracker->mark_processing(this->ids("held"));
+  this->complete_all("done");
+  this->fail_all("failed failed2");
   const auto before = this->record("failed");
 
-  EXPECT_EQ(this->tracker->retry_images(this->ids({"pending", "held", "done", "failed"})), 1U);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(2, 1, 1, 1));
+  EXPECT_EQ(this->tracker->retry_images(this->ids("pending held done failed")), 1U);
+  EXPECT_EQ(this->counts(), "2 1 1 1");
   const auto after = this->record("failed");
   EXPECT_EQ(after.status, progress_tracker::Status::kPending);
   EXPECT_EQ(after.error_message, "");
@@ -2099,72 +2110,71 @@ TYPED_TEST_P(TrackerConformance, RetryPutsBackThoseInErrorAndLeavesTheOthers) {
 }
 
 TYPED_TEST_P(TrackerConformance, RetryCheckpointsTheJobsItChanged) {
-  const auto untouched = this->create({"x"}, {}, "untouched");
-  this->complete_all({"x"});
+  const auto untouched = this->create("x", {}, "untouched");
+  this->complete_all("x");
   const auto x = this->id("x");
-  this->create({"a", "b"});
-  this->fail_all({"a", "b"});
+  this->create("a b");
+  this->fail_all("a b");
   this->tracker->checkpoint(this->job);
   const std::vector<progress_tracker::ImageId> ids{this->id("a"), x};
 
   EXPECT_EQ(this->tracker->retry_images(ids), 1U);
-  EXPECT_THAT(this->progress(), testing::ElementsAre(2, 0, 1, 1));
+  EXPECT_EQ(this->progress(), "2 0 1 1");
   EXPECT_EQ(this->tracker->get_progress(untouched)->processed_count, 0);
 }
 
 TYPED_TEST_P(TrackerConformance, RetryCountsAnIdListedTwiceOnceAndMaySpanJobs) {
-  const auto first = this->create({"a"}, {}, "first");
-  this->fail_all({"a"});
+  const auto first = this->create("a", {}, "first");
+  this->fail_all("a");
   const auto a = this->id("a");
-  this->create({"a"}, {}, "second");
-  this->fail_all({"a"});
+  this->create("a", {}, "second");
+  this->fail_all("a");
   const std::vector<progress_tracker::ImageId> ids{a, this->id("a"), a};
 
   EXPECT_EQ(this->tracker->retry_images(ids), 2U);
-  EXPECT_THAT(this->counts_of(first), testing::ElementsAre(1, 0, 0, 0));
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 0, 0, 0));
+  EXPECT_EQ(this->counts_of(first), "1 0 0 0");
+  EXPECT_EQ(this->counts(), "1 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, RetryWithAnUnknownIdChangesNothing) {
-  this->create({"a"});
-  this->fail_all({"a"});
+  this->create("a");
+  this->fail_all("a");
   const std::vector<progress_tracker::ImageId> ids{this->id("a"), this->kNoImage};
 
-  this->expect_refused(progress_tracker::ErrorCode::kNotFound,
-                       [&] { this->tracker->retry_images(ids); });
+  this->expect_refused("not_found", [&] { this->tracker->retry_images(ids); });
 }
 
 // ---- Progress -----------------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ProgressIsRightBeforeAnyCheckpoint) {
-  this->create({"a", "b", "c"});
-  this->complete_all({"a"});
-  this->fail_all({"b"});
+  this->create("a b c");
+  this->complete_all("a");
+  this->fail_all("b");
 
-  EXPECT_THAT(this->progress(), testing::ElementsAre(3, 0, 0, 3));
+  EXPECT_EQ(this->progress(), "3 0 0 3");
 }
 
 TYPED_TEST_P(TrackerConformance, ProgressIsAsOfTheLastCheckpointAndTotalIsCurrent) {
-  this->create({"a", "b", "c", "d"});
-  this->complete_all({"a"});
-  this->fail_all({"b"});
-  this->tracker->mark_processing(this->ids({"c"}));
+  this->create("a b c d");
+  this->complete_all("a");
+  this->fail_all("b");
+  this->tracker->mark_processing(this->ids("c"));
   this->tracker->checkpoint(this->job);
-  EXPECT_THAT(this->progress(), testing::ElementsAre(4, 1, 1, 2));
+  EXPECT_EQ(this->progress(), "4 1 1 2");
 
-  this->complete_all({"b", "c"});
-  this->tracker->add_images(this->job, this->to_paths({"e"}), {});
-  EXPECT_THAT(this->progress(), testing::ElementsAre(5, 1, 1, 3));
+  this->complete_all("b c");
+  this->tracker->add_images(this->job, this->to_paths("e"), {});
+  EXPECT_EQ(this->progress(), "5 1 1 3");
 
   this->tracker->checkpoint(this->job);
-  EXPECT_THAT(this->progress(), testing::ElementsAre(5, 3, 0, 2));
+  EXPECT_EQ(this->progress(), "5 3 0 2");
 }
 
 TYPED_TEST_P(TrackerConformance, ACheckpointIsOfOneJob) {
-  const auto first = this->create({"a"}, {}, "first");
-  this->complete_all({"a"});
-  this->create({"a"}, {}, "second");
-  this->complete_all({"a"});
+  const auto first = this->create("a", {}, "first");
+  this->complete_all("a");
+  this->create("a", {}, "second");
+  this->complete_all("a");
   this->tracker->checkpoint(this->job);
 
   EXPECT_EQ(this->tracker->get_progress(this->job)->processed_count, 1);
@@ -2172,8 +2182,8 @@ TYPED_TEST_P(TrackerConformance, ACheckpointIsOfOneJob) {
 }
 
 TYPED_TEST_P(TrackerConformance, WhatOneTrackerWritesAnotherSees) {
-  this->create({"a", "b"});
-  this->complete_all({"a"});
+  this->create("a b");
+  this->complete_all("a");
   this->tracker->checkpoint(this->job);
   auto other = this->traits.another();
 
@@ -2184,42 +2194,42 @@ TYPED_TEST_P(TrackerConformance, WhatOneTrackerWritesAnotherSees) {
 }
 
 TYPED_TEST_P(TrackerConformance, StatusCountsAreExactAfterEveryStep) {
-  this->create({"a", "b", "c"});
-  EXPECT_THAT(this->counts(), testing::ElementsAre(3, 0, 0, 0));
+  this->create("a b c");
+  EXPECT_EQ(this->counts(), "3 0 0 0");
   const auto images = this->claim(2);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 2, 0, 0));
+  EXPECT_EQ(this->counts(), "1 2 0 0");
   this->tracker->complete(images[0]);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 1, 1, 0));
+  EXPECT_EQ(this->counts(), "1 1 1 0");
   this->tracker->fail(images[1], "broken");
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 0, 1, 1));
+  EXPECT_EQ(this->counts(), "1 0 1 1");
   this->tracker->reset_error_images(this->job);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(2, 0, 1, 0));
+  EXPECT_EQ(this->counts(), "2 0 1 0");
   this->claim();
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 2, 1, 0));
+  EXPECT_EQ(this->counts(), "0 2 1 0");
   this->tracker->reset_stuck_images(this->job);
-  EXPECT_THAT(this->counts(), testing::ElementsAre(2, 0, 1, 0));
-  this->tracker->add_images(this->job, this->to_paths({"d"}), {});
-  EXPECT_THAT(this->counts(), testing::ElementsAre(3, 0, 1, 0));
+  EXPECT_EQ(this->counts(), "2 0 1 0");
+  this->tracker->add_images(this->job, this->to_paths("d"), {});
+  EXPECT_EQ(this->counts(), "3 0 1 0");
 }
 
 TYPED_TEST_P(TrackerConformance, ProgressBySplitIsExactForEverySplit) {
-  this->create({"a", "b", "c", "d", "e"}, {"train", "val", "train", "", "train"});
-  this->complete_all({"a"});
-  this->fail_all({"b"});
-  this->tracker->mark_processing(this->ids({"c"}));
+  const std::vector<std::string> splits{"train", "val", "train", "", "train"};
+  this->create("a b c d e", splits);
+  this->complete_all("a");
+  this->fail_all("b");
+  this->tracker->mark_processing(this->ids("c"));
 
   const auto by_split = this->tracker->get_progress_by_split(this->job);
-  ASSERT_THAT(by_split,
-              testing::ElementsAre(testing::Key(""), testing::Key("train"), testing::Key("val")));
-  EXPECT_THAT(this->listed(by_split.at("")), testing::ElementsAre(1, 0, 0, 0));
-  EXPECT_THAT(this->listed(by_split.at("train")), testing::ElementsAre(1, 1, 1, 0));
-  EXPECT_THAT(this->listed(by_split.at("val")), testing::ElementsAre(0, 0, 0, 1));
+  ASSERT_EQ(by_split.size(), 3U);
+  EXPECT_EQ(this->listed(by_split.at("")), "1 0 0 0");
+  EXPECT_EQ(this->listed(by_split.at("train")), "1 1 1 0");
+  EXPECT_EQ(this->listed(by_split.at("val")), "0 0 0 1");
 }
 
 // ---- Look-ups -----------------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, AnImageIsFoundByItsExactPathInItsJob) {
-  this->create({"dir/a.png", "b"}, {"train", "valid"});
+  this->create("dir/a.png b", "train valid");
 
   EXPECT_TRUE(this->tracker->get_image_id(this->job, "dir/a.png"));
   for (const char* path : {"a.png", "dir/A.png", "dir//a.png", "./dir/a.png", "dir/", "dir/a.pn"}) {
@@ -2233,46 +2243,45 @@ TYPED_TEST_P(TrackerConformance, PagesOfImagesComeInOrderOfIds) {
   this->create(this->numbered(250));
   std::vector<std::string> paths;
   std::optional<progress_tracker::ImageId> after;
-  for (auto page = this->tracker->get_images(this->job, {}, 100, after); !page.empty();
+  for (auto page = this->tracker->get_images(this->job, {}, 100); !page.empty();
        page = this->tracker->get_images(this->job, {}, 100, after)) {
     EXPECT_LE(page.size(), 100U);
     after = page.back().image.id;
-    for (const std::string& path : this->paths_of(page)) paths.push_back(path);
+    for (const auto& record : page) paths.push_back(record.image.path.native());
   }
   EXPECT_EQ(paths, this->numbered(250));
 }
 
 TYPED_TEST_P(TrackerConformance, APageMayBeOfOneStatus) {
   using progress_tracker::Status;
-  this->create({"a", "b", "c", "d", "e", "f", "g"});
-  this->complete_all({"f", "b"});
-  this->fail_all({"e", "a"});
-  this->tracker->mark_processing(this->ids({"g", "c"}));
+  this->create("a b c d e f g");
+  this->complete_all("f b");
+  this->fail_all("e a");
+  this->tracker->mark_processing(this->ids("g c"));
   const auto page = [&](Status status, std::size_t limit, auto after) {
     return this->paths_of(this->tracker->get_images(this->job, status, limit, after));
   };
 
-  EXPECT_THAT(page(Status::kPending, 10, std::nullopt), testing::ElementsAre("d"));
-  EXPECT_THAT(page(Status::kProcessing, 10, std::nullopt), testing::ElementsAre("c", "g"));
-  EXPECT_THAT(page(Status::kCompleted, 10, std::nullopt), testing::ElementsAre("b", "f"));
-  EXPECT_THAT(page(Status::kError, 1, std::nullopt), testing::ElementsAre("a"));
-  EXPECT_THAT(page(Status::kError, 10, this->id("a")), testing::ElementsAre("e"));
-  EXPECT_THAT(page(Status::kCompleted, 10, this->id("f")), testing::IsEmpty());
-  EXPECT_THAT(page(Status::kPending, 10, this->id("d")), testing::IsEmpty());
+  EXPECT_EQ(page(Status::kPending, 10, std::nullopt), "d");
+  EXPECT_EQ(page(Status::kProcessing, 10, std::nullopt), "c g");
+  EXPECT_EQ(page(Status::kCompleted, 10, std::nullopt), "b f");
+  EXPECT_EQ(page(Status::kError, 1, std::nullopt), "a");
+  EXPECT_EQ(page(Status::kError, 10, this->id("a")), "e");
+  EXPECT_EQ(page(Status::kCompleted, 10, this->id("f")), "");
+  EXPECT_EQ(page(Status::kPending, 10, this->id("d")), "");
 }
 
 TYPED_TEST_P(TrackerConformance, APageOfPendingImagesIsInOrderOfIdsEvenAfterADeath) {
-  this->create({"a", "b", "c"});
-  this->crash_while_processing({"a"});
+  this->create("a b c");
+  this->crash_while_processing("a");
   using progress_tracker::Status;
 
-  EXPECT_THAT(this->paths_of(this->tracker->get_images(this->job, Status::kPending)),
-              testing::ElementsAre("a", "b", "c"));
+  EXPECT_EQ(this->paths_of(this->tracker->get_images(this->job, Status::kPending)), "a b c");
 }
 
 TYPED_TEST_P(TrackerConformance, APageMayBeginAfterAnyId) {
   using progress_tracker::ImageId;
-  this->create({"a", "b"});
+  this->create("a b");
   const auto after = [&](std::int64_t id) {
     return this->tracker->get_images(this->job, {}, 10, ImageId{id}).size();
   };
@@ -2291,11 +2300,11 @@ TYPED_TEST_P(TrackerConformance, APageHasAThousandImagesUnlessGiven) {
 }
 
 TYPED_TEST_P(TrackerConformance, ErrorsAreGroupedByMessageLargestFirst) {
-  this->create({"a", "b", "c", "d", "e", "f"});
-  this->fail_all({"e", "b"}, "no such file");
-  this->fail_all({"f"}, "zero bytes");
-  this->fail_all({"c"}, "bad header");
-  this->complete_all({"a"});
+  this->create("a b c d e f");
+  this->fail_all("e b", "no such file");
+  this->fail_all("f", "zero bytes");
+  this->fail_all("c", "bad header");
+  this->complete_all("a");
 
   const auto groups = this->tracker->get_error_summary(this->job);
   ASSERT_EQ(groups.size(), 3U);
@@ -2310,10 +2319,10 @@ TYPED_TEST_P(TrackerConformance, ErrorsAreGroupedByMessageLargestFirst) {
 }
 
 TYPED_TEST_P(TrackerConformance, ErrorsThatWereResolvedLeaveTheSummary) {
-  this->create({"a", "b", "c"});
-  this->fail_all({"a", "b", "c"});
-  this->complete_all({"a"});
-  this->tracker->retry_images(this->ids({"b"}));
+  this->create("a b c");
+  this->fail_all("a b c");
+  this->complete_all("a");
+  this->tracker->retry_images(this->ids("b"));
 
   const auto groups = this->tracker->get_error_summary(this->job);
   ASSERT_EQ(groups.size(), 1U);
@@ -2323,7 +2332,7 @@ TYPED_TEST_P(TrackerConformance, ErrorsThatWereResolvedLeaveTheSummary) {
 
 TYPED_TEST_P(TrackerConformance, TheSummaryHasTwentyGroupsUnlessGiven) {
   this->create(this->numbered(25));
-  for (const std::string& path : this->numbered(25)) this->fail_all({path}, "in " + path);
+  for (const std::string& path : this->numbered(25)) this->fail_all(path, "in " + path);
 
   EXPECT_EQ(this->tracker->get_error_summary(this->job).size(), 20U);
   EXPECT_EQ(this->tracker->get_error_summary(this->job, 100).size(), 25U);
@@ -2333,17 +2342,16 @@ TYPED_TEST_P(TrackerConformance, TheSummaryHasTwentyGroupsUnlessGiven) {
 
 TYPED_TEST_P(TrackerConformance, AnUnknownIdIsNotFoundInEveryCallThatWrites) {
   using progress_tracker::BatchId;
-  using progress_tracker::ErrorCode;
   using progress_tracker::ImageId;
   using progress_tracker::JobId;
-  this->create({"a"});
+  this->create("a");
   for (const std::int64_t id :
        {std::int64_t{0}, std::int64_t{-1}, std::int64_t{987'654'321},
         std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
     for (const auto& writing : this->writing_calls(JobId{id}, ImageId{id}, BatchId{id})) {
       if (writing.name == "create_job") continue;
       SCOPED_TRACE(writing.name + " of " + std::to_string(id));
-      this->expect_refused(ErrorCode::kNotFound, [&] { writing.call(*this->tracker); });
+      this->expect_refused("not_found", [&] { writing.call(*this->tracker); });
     }
   }
 }
@@ -2352,7 +2360,7 @@ TYPED_TEST_P(TrackerConformance, AnUnknownIdGivesAnEmptyResultInEveryCallThatRea
   using progress_tracker::BatchId;
   using progress_tracker::ImageId;
   using progress_tracker::JobId;
-  this->create({"a"});
+  this->create("a");
   for (const std::int64_t id :
        {std::int64_t{0}, std::int64_t{-1}, std::int64_t{987'654'321},
         std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
@@ -2364,18 +2372,17 @@ TYPED_TEST_P(TrackerConformance, AnUnknownIdGivesAnEmptyResultInEveryCallThatRea
 
 TYPED_TEST_P(TrackerConformance, AnImageIdNextToAKnownOneIsUnknown) {
   using progress_tracker::ImageId;
-  this->create({"a", "b"});
+  this->create("a b");
   const auto first = static_cast<std::int64_t>(this->id("a"));
   const auto last = static_cast<std::int64_t>(this->id("b"));
 
   EXPECT_FALSE(this->tracker->get_image(ImageId{first - 1}));
   EXPECT_FALSE(this->tracker->get_image(ImageId{last + 1}));
-  EXPECT_THAT([&] { this->tracker->mark_completed(ImageId{last + 1}); },
-              ThrowsError(progress_tracker::ErrorCode::kNotFound));
+  EXPECT_EQ(error_of([&] { this->tracker->mark_completed(ImageId{last + 1}); }), "not_found");
 }
 
 TYPED_TEST_P(TrackerConformance, AnEmptyListChangesNothing) {
-  this->create({"a"});
+  this->create("a");
   const auto before = this->all_records();
   this->tracker->mark_processing({});
 
@@ -2387,21 +2394,21 @@ TYPED_TEST_P(TrackerConformance, AnEmptyListChangesNothing) {
 }
 
 TYPED_TEST_P(TrackerConformance, ArgumentsAreCheckedBeforeIds) {
-  this->create({"a"});
-  using progress_tracker::ErrorCode;
+  this->create("a");
+  const std::vector<std::filesystem::path> with_empty{""};
 
-  this->expect_refused(ErrorCode::kInvalidArgument,
-                       [&] { this->tracker->add_images(this->kNoJob, this->to_paths({""}), {}); });
-  this->expect_refused(ErrorCode::kInvalidArgument,
+  this->expect_refused("invalid_argument",
+                       [&] { this->tracker->add_images(this->kNoJob, with_empty, {}); });
+  this->expect_refused("invalid_argument",
                        [&] { this->tracker->create_batch(this->kNoJob, 1, -1); });
-  this->expect_refused(ErrorCode::kInvalidArgument,
+  this->expect_refused("invalid_argument",
                        [&] { this->tracker->create_batch_of(this->kNoJob, 1, {}); });
 }
 
 // ---- Upload batches -----------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, ABatchIsRecordedPending) {
-  this->create({"a"});
+  this->create("a");
   const auto start = std::chrono::system_clock::now() - std::chrono::milliseconds(1);
   const auto id = this->tracker->create_batch(this->job, 7, 123);
 
@@ -2413,11 +2420,11 @@ TYPED_TEST_P(TrackerConformance, ABatchIsRecordedPending) {
   EXPECT_GE(batch.created_at, start);
   EXPECT_EQ(batch.uploaded_at, std::nullopt);
   EXPECT_EQ(batch.upload_error, "");
-  EXPECT_THAT(this->tracker->get_batch_images(id), testing::IsEmpty());
+  EXPECT_TRUE(this->tracker->get_batch_images(id).empty());
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchNumberUsedAgainGivesThatBatchUnchanged) {
-  this->create({"a"});
+  this->create("a");
   const auto id = this->tracker->create_batch(this->job, 1, 5);
   const auto before = this->batch(id);
   EXPECT_EQ(this->tracker->create_batch(this->job, 1, 9), id);
@@ -2429,16 +2436,15 @@ TYPED_TEST_P(TrackerConformance, ABatchNumberUsedAgainGivesThatBatchUnchanged) {
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchNumberBelongsToItsJob) {
-  const auto first = this->create({"a"}, {}, "first");
-  const auto second = this->create({"a"}, {}, "second");
+  const auto first = this->create("a", {}, "first");
+  const auto second = this->create("a", {}, "second");
 
   EXPECT_NE(this->tracker->create_batch(first, 1, 1), this->tracker->create_batch(second, 1, 1));
   EXPECT_EQ(this->tracker->get_pending_batches(first).size(), 1U);
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchMayHaveAnyNumberAndAnyCountButANegativeOne) {
-  this->create({"a"});
-  using progress_tracker::ErrorCode;
+  this->create("a");
   for (const int number :
        {0, -1, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()}) {
     const auto id = this->tracker->create_batch(this->job, number, 0);
@@ -2447,137 +2453,124 @@ TYPED_TEST_P(TrackerConformance, ABatchMayHaveAnyNumberAndAnyCountButANegativeOn
   const auto largest = std::numeric_limits<std::int64_t>::max();
   EXPECT_EQ(this->batch(this->tracker->create_batch(this->job, 5, largest)).image_count, largest);
   for (const std::int64_t count : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
-    EXPECT_THAT([&] { this->tracker->create_batch(this->job, 6, count); },
-                ThrowsError(ErrorCode::kInvalidArgument));
+    EXPECT_EQ(error_of([&] { this->tracker->create_batch(this->job, 6, count); }),
+              "invalid_argument");
   }
   EXPECT_EQ(this->tracker->get_pending_batches(this->job).size(), 5U);
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchOfImagesRecordsThem) {
-  this->create({"a", "b", "c"}, {"train", "valid", "test"});
-  this->complete_all({"a", "b", "c"});
-  const auto id = this->batch_of(1, {"c", "a"});
+  this->create("a b c", "train valid test");
+  this->complete_all("a b c");
+  const auto id = this->batch_of(1, "c a");
 
   EXPECT_EQ(this->batch(id).image_count, 2);
   const auto images = this->tracker->get_batch_images(id);
-  EXPECT_THAT(this->paths_of(images), testing::ElementsAre("a", "c"));
+  EXPECT_EQ(this->paths_of(images), "a c");
   EXPECT_EQ(images.at(1).split, "test");
   EXPECT_EQ(images.at(1).attempt, 0);
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchCountsAnImageListedTwiceOnce) {
-  this->create({"a", "b"});
-  this->complete_all({"a", "b"});
-  const auto id = this->batch_of(1, {"a", "b", "a"});
+  this->create("a b");
+  this->complete_all("a b");
+  const auto id = this->batch_of(1, "a b a");
 
   EXPECT_EQ(this->batch(id).image_count, 2);
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchOfTheSameImagesIsFoundAgain) {
-  this->create({"a", "b"});
-  this->complete_all({"a", "b"});
-  const auto id = this->batch_of(1, {"a", "b"});
-  EXPECT_EQ(this->batch_of(1, {"b", "a", "a"}), id);
+  this->create("a b");
+  this->complete_all("a b");
+  const auto id = this->batch_of(1, "a b");
+  EXPECT_EQ(this->batch_of(1, "b a a"), id);
   EXPECT_EQ(this->tracker->create_batch(this->job, 1, 9), id);
 
   this->tracker->mark_batch_uploaded(id);
-  EXPECT_EQ(this->batch_of(1, {"a", "b"}), id);
+  EXPECT_EQ(this->batch_of(1, "a b"), id);
   EXPECT_EQ(this->batch(id).status, progress_tracker::BatchStatus::kUploaded);
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchNumberThatHasOtherImagesIsRefused) {
-  this->create({"a", "b", "c"});
-  this->complete_all({"a", "b", "c"});
-  this->batch_of(1, {"a", "b"});
+  this->create("a b c");
+  this->complete_all("a b c");
+  this->batch_of(1, "a b");
   this->tracker->create_batch(this->job, 2, 1);
-  using progress_tracker::ErrorCode;
 
   for (const std::vector<std::string>& others :
        {std::vector<std::string>{"a"}, {"c"}, {"a", "b", "c"}, {"a", "c"}}) {
-    EXPECT_THAT([&] { this->batch_of(1, others); }, ThrowsError(ErrorCode::kInvalidArgument));
+    EXPECT_EQ(error_of([&] { this->batch_of(1, others); }), "invalid_argument");
   }
-  EXPECT_THAT([&] { this->batch_of(2, {"c"}); }, ThrowsError(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(this->paths_of(this->tracker->get_unbatched_images(this->job)),
-              testing::ElementsAre("c"));
+  EXPECT_EQ(error_of([&] { this->batch_of(2, "c"); }), "invalid_argument");
+  EXPECT_EQ(this->paths_of(this->tracker->get_unbatched_images(this->job)), "c");
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchTakesOnlyCompletedImagesOfItsJobThatAreInNoOther) {
-  const auto other_job = this->create({"x"}, {}, "other");
-  this->complete_all({"x"});
+  const auto other_job = this->create("x", {}, "other");
+  this->complete_all("x");
   const auto x = this->id("x");
-  this->create({"done", "batched", "pending", "held", "failed"});
-  this->complete_all({"done", "batched"});
-  this->tracker->mark_processing(this->ids({"held"}));
-  this->fail_all({"failed"});
-  this->batch_of(1, {"batched"});
-  using progress_tracker::ErrorCode;
+  this->create("done batched pending held failed");
+  this->complete_all("done batched");
+  this->tracker->mark_processing(this->ids("held"));
+  this->fail_all("failed");
+  this->batch_of(1, "batched");
 
   for (const char* bad : {"batched", "pending", "held", "failed"}) {
-    EXPECT_THAT(
-        [&] {
-          this->batch_of(2, {"done", bad});
-        },
-        ThrowsError(ErrorCode::kInvalidArgument))
+    EXPECT_EQ(error_of([&] { this->batch_of(2, std::string("done ") + bad); }), "invalid_argument")
         << bad;
   }
   const std::vector<progress_tracker::ImageId> foreign{this->id("done"), x};
-  EXPECT_THAT([&] { this->tracker->create_batch_of(this->job, 2, foreign); },
-              ThrowsError(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(error_of([&] { this->tracker->create_batch_of(this->job, 2, foreign); }),
+            "invalid_argument");
   EXPECT_EQ(this->tracker->get_pending_batches(this->job).size(), 1U);
   EXPECT_EQ(this->tracker->get_unbatched_images(this->job).size(), 1U);
   EXPECT_EQ(this->tracker->get_unbatched_images(other_job).size(), 1U);
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchOfAnUnknownImageIsNotFoundBeforeAnythingElseIsLookedAt) {
-  this->create({"done", "pending"});
-  this->complete_all({"done"});
-  this->batch_of(1, {"done"});
+  this->create("done pending");
+  this->complete_all("done");
+  this->batch_of(1, "done");
   const std::vector<progress_tracker::ImageId> ids{this->id("pending"), this->kNoImage};
-  using progress_tracker::ErrorCode;
 
-  EXPECT_THAT([&] { this->tracker->create_batch_of(this->job, 1, ids); },
-              ThrowsError(ErrorCode::kNotFound));
-  EXPECT_THAT([&] { this->tracker->create_batch_of(this->job, 2, ids); },
-              ThrowsError(ErrorCode::kNotFound));
-  const auto done = this->ids({"done"});
-  EXPECT_THAT([&] { this->tracker->create_batch_of(this->kNoJob, 1, done); },
-              ThrowsError(ErrorCode::kNotFound));
+  EXPECT_EQ(error_of([&] { this->tracker->create_batch_of(this->job, 1, ids); }), "not_found");
+  EXPECT_EQ(error_of([&] { this->tracker->create_batch_of(this->job, 2, ids); }), "not_found");
+  const auto done = this->ids("done");
+  EXPECT_EQ(error_of([&] { this->tracker->create_batch_of(this->kNoJob, 1, done); }), "not_found");
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchOfNothingIsRefused) {
-  this->create({"a"});
+  this->create("a");
 
-  EXPECT_THAT([&] { this->tracker->create_batch_of(this->job, 1, {}); },
-              ThrowsError(progress_tracker::ErrorCode::kInvalidArgument));
-  EXPECT_THAT(this->tracker->get_pending_batches(this->job), testing::IsEmpty());
+  EXPECT_EQ(error_of([&] { this->tracker->create_batch_of(this->job, 1, {}); }),
+            "invalid_argument");
+  EXPECT_TRUE(this->tracker->get_pending_batches(this->job).empty());
 }
 
 TYPED_TEST_P(TrackerConformance, UnbatchedImagesAreThoseCompletedAndInNoBatchInOrderOfAdding) {
-  this->create({"a", "b", "c", "d", "e"});
-  this->complete_all({"e", "c", "a", "b"});
-  EXPECT_THAT(this->paths_of(this->tracker->get_unbatched_images(this->job)),
-              testing::ElementsAre("a", "b", "c", "e"));
+  this->create("a b c d e");
+  this->complete_all("e c a b");
+  EXPECT_EQ(this->paths_of(this->tracker->get_unbatched_images(this->job)), "a b c e");
 
-  this->batch_of(1, {"b"});
-  EXPECT_THAT(this->paths_of(this->tracker->get_unbatched_images(this->job, 2)),
-              testing::ElementsAre("a", "c"));
+  this->batch_of(1, "b");
+  EXPECT_EQ(this->paths_of(this->tracker->get_unbatched_images(this->job, 2)), "a c");
   EXPECT_EQ(this->tracker->get_unbatched_images(this->job).at(0).attempt, 0);
 }
 
 TYPED_TEST_P(TrackerConformance, ImagesFinishedBeforeACrashAreBatchedAfterIt) {
-  this->create({"a", "b"});
-  this->complete_all({"a"});
+  this->create("a b");
+  this->complete_all("a");
   this->crash();
   const auto images = this->tracker->get_unbatched_images(this->job);
   const auto id = this->tracker->create_batch_of(this->job, 1, this->ids_of(images));
   this->crash();
 
-  EXPECT_THAT(this->paths_of(this->tracker->get_batch_images(id)), testing::ElementsAre("a"));
-  EXPECT_THAT(this->tracker->get_unbatched_images(this->job), testing::IsEmpty());
+  EXPECT_EQ(this->paths_of(this->tracker->get_batch_images(id)), "a");
+  EXPECT_TRUE(this->tracker->get_unbatched_images(this->job).empty());
 }
 
 TYPED_TEST_P(TrackerConformance, BatchesAreListedByNumber) {
-  this->create({"a"});
+  this->create("a");
   std::map<int, progress_tracker::BatchId> ids;
   for (const int number : {5, -2, 3, 1, 4, 2}) {
     ids[number] = this->tracker->create_batch(this->job, number, 1);
@@ -2586,14 +2579,12 @@ TYPED_TEST_P(TrackerConformance, BatchesAreListedByNumber) {
   this->tracker->mark_batch_uploaded(ids[1]);
   this->tracker->mark_batch_error(ids[3], "refused");
 
-  EXPECT_THAT(this->numbers_of(this->tracker->get_pending_batches(this->job)),
-              testing::ElementsAre(-2, 2, 3, 5));
-  EXPECT_THAT(this->numbers_of(this->tracker->get_uploaded_batches(this->job)),
-              testing::ElementsAre(1, 4));
+  EXPECT_EQ(this->numbers_of(this->tracker->get_pending_batches(this->job)), "-2 2 3 5");
+  EXPECT_EQ(this->numbers_of(this->tracker->get_uploaded_batches(this->job)), "1 4");
 }
 
 TYPED_TEST_P(TrackerConformance, UploadingABatchSetsItsTimeAndClearsItsError) {
-  this->create({"a"});
+  this->create("a");
   const auto id = this->tracker->create_batch(this->job, 1, 1);
   this->tracker->mark_batch_error(id, "refused");
   EXPECT_EQ(this->batch(id).status, progress_tracker::BatchStatus::kError);
@@ -2607,7 +2598,7 @@ TYPED_TEST_P(TrackerConformance, UploadingABatchSetsItsTimeAndClearsItsError) {
 }
 
 TYPED_TEST_P(TrackerConformance, ABatchErrorAgainReplacesTheMessage) {
-  this->create({"a"});
+  this->create("a");
   const auto id = this->tracker->create_batch(this->job, 1, 1);
   this->tracker->mark_batch_error(id, "first");
   this->tracker->mark_batch_error(id, "second");
@@ -2617,7 +2608,7 @@ TYPED_TEST_P(TrackerConformance, ABatchErrorAgainReplacesTheMessage) {
 }
 
 TYPED_TEST_P(TrackerConformance, AnUploadedBatchStaysUploaded) {
-  this->create({"a"});
+  this->create("a");
   const auto id = this->tracker->create_batch(this->job, 1, 1);
   this->tracker->mark_batch_uploaded(id);
   const auto before = this->batch(id);
@@ -2625,83 +2616,76 @@ TYPED_TEST_P(TrackerConformance, AnUploadedBatchStaysUploaded) {
   this->tracker->mark_batch_uploaded(id);
   EXPECT_TRUE(this->batch(id) == before);
 
-  EXPECT_THAT([&] { this->tracker->mark_batch_error(id, "late"); },
-              ThrowsError(progress_tracker::ErrorCode::kInvalidTransition));
+  EXPECT_EQ(error_of([&] { this->tracker->mark_batch_error(id, "late"); }), "invalid_transition");
   EXPECT_TRUE(this->batch(id) == before);
 }
 
 // ---- close --------------------------------------------------------------------------------------
 
 TYPED_TEST_P(TrackerConformance, EveryCallOfAClosedTrackerIsRefused) {
-  this->create({"a"});
+  this->create("a");
   const auto image = this->id("a");
   const auto batch = this->tracker->create_batch(this->job, 1, 1);
   this->tracker->close();
-  using progress_tracker::ErrorCode;
 
   for (const auto& writing : this->writing_calls(this->job, image, batch)) {
-    EXPECT_THAT([&] { writing.call(*this->tracker); }, ThrowsError(ErrorCode::kClosed))
-        << writing.name;
+    EXPECT_EQ(error_of([&] { writing.call(*this->tracker); }), "closed") << writing.name;
   }
   for (const auto& reading : this->reading_calls(this->job, image, batch)) {
-    EXPECT_THAT([&] { reading.is_empty(*this->tracker); }, ThrowsError(ErrorCode::kClosed))
-        << reading.name;
+    EXPECT_EQ(error_of([&] { reading.is_empty(*this->tracker); }), "closed") << reading.name;
   }
-  EXPECT_THAT([&] { this->tracker->list_jobs(); }, ThrowsError(ErrorCode::kClosed));
-  EXPECT_THAT([&] { this->tracker->list_workers(); }, ThrowsError(ErrorCode::kClosed));
+  EXPECT_EQ(error_of([&] { this->tracker->list_jobs(); }), "closed");
+  EXPECT_EQ(error_of([&] { this->tracker->list_workers(); }), "closed");
 }
 
 TYPED_TEST_P(TrackerConformance, ClosedIsCheckedBeforeArgumentsAndIds) {
   this->tracker->close();
-  using progress_tracker::ErrorCode;
 
-  EXPECT_THAT([&] { this->tracker->create_job("", {}, {}); }, ThrowsError(ErrorCode::kClosed));
-  EXPECT_THAT([&] { this->tracker->create_batch(this->kNoJob, 1, -1); },
-              ThrowsError(ErrorCode::kClosed));
-  EXPECT_THAT([&] { this->tracker->mark_processing({}); }, ThrowsError(ErrorCode::kClosed));
-  EXPECT_THAT([&] { this->tracker->mark_outcomes({}); }, ThrowsError(ErrorCode::kClosed));
-  EXPECT_THAT([&] { this->tracker->claim_images(this->kNoJob, 0); },
-              ThrowsError(ErrorCode::kClosed));
+  EXPECT_EQ(error_of([&] { this->tracker->create_job("", {}, {}); }), "closed");
+  EXPECT_EQ(error_of([&] { this->tracker->create_batch(this->kNoJob, 1, -1); }), "closed");
+  EXPECT_EQ(error_of([&] { this->tracker->mark_processing({}); }), "closed");
+  EXPECT_EQ(error_of([&] { this->tracker->mark_outcomes({}); }), "closed");
+  EXPECT_EQ(error_of([&] { this->tracker->claim_images(this->kNoJob, 0); }), "closed");
 }
 
 TYPED_TEST_P(TrackerConformance, ClosingTwiceIsHarmless) {
-  this->create({"a"});
+  this->create("a");
   this->tracker->close();
   this->tracker->close();
 
   this->tracker = this->traits.another();
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 0, 0, 0));
+  EXPECT_EQ(this->counts(), "1 0 0 0");
 }
 
 TYPED_TEST_P(TrackerConformance, ClosingOneTrackerLeavesTheOthersOpen) {
-  this->create({"a"});
+  this->create("a");
   auto other = this->traits.another();
   other->close();
 
   this->tracker->complete(this->claim_one());
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 1, 0));
+  EXPECT_EQ(this->counts(), "0 0 1 0");
 }
 
 TYPED_TEST_P(TrackerConformance, NothingAcknowledgedIsLostByCloseOrDestruction) {
-  this->create({"a", "b", "c"});
-  this->complete_all({"a"});
+  this->create("a b c");
+  this->complete_all("a");
   auto second = this->traits.another();
   this->tracker->close();
   second->mark_error(*second->get_image_id(this->job, "b"), "broken");
   this->tracker = this->traits.another();
   second.reset();
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(1, 0, 1, 1));
+  EXPECT_EQ(this->counts(), "1 0 1 1");
   EXPECT_EQ(this->message("b"), "broken");
 }
 
 TYPED_TEST_P(TrackerConformance, NothingAcknowledgedIsLostByACrash) {
-  this->create({"a", "b", "c", "d"}, {"train", "train", "valid", "valid"});
-  this->complete_all({"a"});
-  this->fail_all({"b"});
+  this->create("a b c d", "train train valid valid");
+  this->complete_all("a");
+  this->fail_all("b");
   this->tracker->complete(this->claim_one());
   this->tracker->checkpoint(this->job);
-  const auto batch = this->batch_of(1, {"a"});
+  const auto batch = this->batch_of(1, "a");
   this->tracker->mark_batch_uploaded(batch);
   const auto records = this->all_records();
   const auto jobs = this->tracker->list_jobs();
@@ -2711,7 +2695,7 @@ TYPED_TEST_P(TrackerConformance, NothingAcknowledgedIsLostByACrash) {
   EXPECT_TRUE(this->all_records() == records);
   EXPECT_TRUE(this->tracker->list_jobs() == jobs);
   EXPECT_TRUE(this->tracker->get_uploaded_batches(this->job) == uploaded);
-  EXPECT_THAT(this->progress(), testing::ElementsAre(4, 2, 1, 1));
+  EXPECT_EQ(this->progress(), "4 2 1 1");
 }
 
 TYPED_TEST_P(TrackerConformance, NothingAcknowledgedIsLostByTheEndOfAThread) {
@@ -2719,12 +2703,11 @@ TYPED_TEST_P(TrackerConformance, NothingAcknowledgedIsLostByTheEndOfAThread) {
   this->in_threads(
       8, [&](int) { this->tracker->mark_outcomes(this->completions_of(this->claim(10))); });
 
-  EXPECT_THAT(this->counts(), testing::ElementsAre(0, 0, 80, 0));
+  EXPECT_EQ(this->counts(), "0 0 80 0");
 }
 
 TYPED_TEST_P(TrackerConformance, CallsInsideFinishWhenTheTrackerIsClosed) {
   using progress_tracker::Error;
-  using progress_tracker::ErrorCode;
   this->create(this->numbered(4'000));
   auto closing = this->traits.another();
   std::atomic<std::int64_t> acknowledged{0};
@@ -2741,11 +2724,11 @@ TYPED_TEST_P(TrackerConformance, CallsInsideFinishWhenTheTrackerIsClosed) {
         if (closing->complete(images[0])) ++acknowledged;
       }
     } catch (const Error& error) {
-      EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::kClosed)) << error.what();
+      EXPECT_EQ(to_string(error.code()), "closed") << error.what();
     }
   });
 
-  EXPECT_EQ(this->counts().at(2), acknowledged);
+  EXPECT_EQ(this->tracker->get_status_counts(this->job)->completed, acknowledged);
 }
 
 TYPED_TEST_P(TrackerConformance, AnErrorSaysWhichCallAndWhichId) {
