@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "progress_tracker/testing/conformance.h"
+#include "support.h"
 
 namespace progress_tracker_testing {
 namespace {
@@ -17,6 +17,7 @@ using progress_tracker::ErrorCode;
 using progress_tracker::JobId;
 using progress_tracker::Status;
 using progress_tracker::Tracker;
+using progress_tracker::test::ThrowsError;
 using testing::IsEmpty;
 using testing::SizeIs;
 
