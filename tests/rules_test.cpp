@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "progress_tracker/error.h"
-#include "progress_tracker/testing/conformance.h"
+#include "support.h"
 #include "progress_tracker/tracker.h"
 #include "progress_tracker/types.h"
 
@@ -20,7 +20,7 @@ namespace progress_tracker {
 namespace {
 
 using namespace std::string_view_literals;
-using progress_tracker_testing::ThrowsError;
+using progress_tracker::test::ThrowsError;
 using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
