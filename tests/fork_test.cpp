@@ -253,32 +253,38 @@ TEST_F(ForkTest, AForkedChildDoesNotKeepADeadParentAlive) {
 }
 
 TEST_F(ForkTest, AProgramThatWasExecutedDoesNotKeepADeadParentAlive) {
-  const Baton ready;
-  int quiet[2];
-  ASSERT_EQ(::pipe(quiet), 0);  // not closed by exec: at its end of file the program ends
+  int to_program[2];
+  int from_program[2];
+  ASSERT_EQ(::pipe(to_program), 0);  // at its end of file the program ends
+  ASSERT_EQ(::pipe(from_program), 0);
   const pid_t parent = ::fork();
   if (parent == 0) {
-    ::close(quiet[1]);
+    ::close(to_program[1]);
     ProgressTracker mine(path);
     mine.claim_images(job, 3);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, quiet[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, to_program[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, from_program[1], STDOUT_FILENO);
     std::string cat = "cat";
     std::array<char*, 2> arguments{cat.data(), nullptr};
     pid_t ignored = 0;
     ::posix_spawnp(&ignored, cat.c_str(), &actions, nullptr, arguments.data(), environ);
-    ready.pass();
     ::pause();
   }
-  ready.wait();
+  // Its answer shows that the program runs: exec lets go of the caller a moment before it closes
+  // the descriptors.
+  char byte = 'x';
+  ASSERT_EQ(::write(to_program[1], &byte, 1), 1);
+  ASSERT_EQ(::read(from_program[0], &byte, 1), 1);
   ::kill(parent, SIGKILL);
   ::waitpid(parent, nullptr, 0);
 
   ProgressTracker other(path);
   EXPECT_EQ(other.reset_stuck_images(job), 3U);
-  ::close(quiet[0]);
-  ::close(quiet[1]);
+  for (const int fd : {to_program[0], to_program[1], from_program[0], from_program[1]}) {
+    ::close(fd);
+  }
 }
 
 TEST_F(ForkTest, ATrackerOfTheChildSurvivesTheParentsClosing) {

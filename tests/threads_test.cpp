@@ -438,26 +438,33 @@ TEST(Gate, LetsInUntilClosedAndAgainWhenOpened) {
 }
 
 TEST(Gate, WhoClosesItWaitsForThoseInside) {
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
     Gate gate;
-    std::atomic<int> inside{0};
-    std::atomic<bool> go_on{true};
+    std::atomic<int> entered{0};
+    std::atomic<int> done{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) {
       threads.emplace_back([&] {
-        while (go_on) {
-          if (!gate.enter()) {
-            return;
-          }
-          ++inside;
-          --inside;
-          gate.leave();
+        ASSERT_TRUE(gate.enter());
+        ++entered;
+        while (!gate.is_closed()) {
+          std::this_thread::yield();
         }
+        EXPECT_FALSE(gate.enter()) << "others are refused meanwhile";
+        for (int k = 0; k < 50; ++k) {
+          std::this_thread::yield();
+        }
+        ++done;
+        gate.leave();
       });
     }
+    while (entered < 3) {
+      std::this_thread::yield();
+    }
+
     gate.close();
-    EXPECT_EQ(inside, 0);
-    go_on = false;
+
+    EXPECT_EQ(done, 3);
     for (std::thread& thread : threads) {
       thread.join();
     }

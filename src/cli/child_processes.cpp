@@ -158,9 +158,11 @@ class ChildProcesses::Running {
       end_ = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, process_, 0)));
       if (end_.get() < 0) throw CannotStart(errno);
     } catch (...) {
+      started();
       abandon();
       throw;
     }
+    started();
 
     const std::scoped_lock lock(owner_.mutex_);
     if (owner_.terminate_with_ != 0) kill(-process_, owner_.terminate_with_);
@@ -204,12 +206,20 @@ class ChildProcesses::Running {
   WatchedGroup& watched() { return owner_.watchdog_.groups()[slot_]; }
 
   void take_slot() {
-    const std::scoped_lock lock(owner_.mutex_);
+    std::unique_lock lock(owner_.mutex_);
+    owner_.changed_.wait(lock, [this] { return !owner_.is_paused_; });
     const auto free = std::find(owner_.taken_.begin(), owner_.taken_.end(), false);
     if (free == owner_.taken_.end()) throw CannotStart(EAGAIN);
     *free = true;
     slot_ = static_cast<std::size_t>(free - owner_.taken_.begin());
     watched().start_error.store(0);
+    ++owner_.starting_;
+  }
+
+  void started() {
+    const std::scoped_lock lock(owner_.mutex_);
+    --owner_.starting_;
+    owner_.changed_.notify_all();
   }
 
   // True: the command has ended, and waits to be collected. False: the deadline came first.
@@ -315,6 +325,22 @@ void ChildProcesses::terminate(int signal) {
   const std::scoped_lock lock(mutex_);
   terminate_with_ = signal;
   send_locked(signal);
+}
+
+void ChildProcesses::pause_while(const std::function<void()>& meanwhile) {
+  {
+    std::unique_lock lock(mutex_);
+    is_paused_ = true;
+    // A process stopped before it is the command would keep the thread that starts it, and so the
+    // tool, from stopping.
+    changed_.wait(lock, [this] { return starting_ == 0; });
+    send_locked(SIGSTOP);
+  }
+  meanwhile();
+  const std::scoped_lock lock(mutex_);
+  is_paused_ = false;
+  send_locked(SIGCONT);
+  changed_.notify_all();
 }
 
 void ChildProcesses::send(int signal) {

@@ -12,6 +12,9 @@
 #define PROGRESS_TRACKER_CLI_CHILD_PROCESSES_H_
 
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -68,6 +71,9 @@ class ChildProcesses {
   // Sends `signal` to the group of every running command. Those that start later get it at once.
   void terminate(int signal);
 
+  // Stops every running command, starts none, and calls `meanwhile`; then they go on.
+  void pause_while(const std::function<void()>& meanwhile);
+
   // Sends `signal` to the group of every running command.
   void send(int signal);
 
@@ -87,6 +93,9 @@ class ChildProcesses {
   std::mutex mutex_;
   std::vector<bool> taken_;
   int terminate_with_ = 0;
+  bool is_paused_ = false;
+  std::size_t starting_ = 0;  // commands between getting their place and running
+  std::condition_variable changed_;
 };
 
 }  // namespace progress_tracker::cli

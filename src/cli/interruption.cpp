@@ -142,15 +142,17 @@ void Interruption::take_stop(int signal) {
 }
 
 void Interruption::stop_and_continue() {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (children_ != nullptr) children_->send(SIGSTOP);
-  }
-  clock_.pause();
-  raise(SIGSTOP);  // the whole process; goes on here at SIGCONT
-  clock_.resume();
+  const auto stop_process = [this] {
+    clock_.pause();
+    raise(SIGSTOP);  // the whole process; goes on here at SIGCONT
+    clock_.resume();
+  };
   const std::scoped_lock lock(mutex_);
-  if (children_ != nullptr) children_->send(SIGCONT);
+  if (children_ != nullptr) {
+    children_->pause_while(stop_process);
+  } else {
+    stop_process();
+  }
 }
 
 void Interruption::kill_children() {

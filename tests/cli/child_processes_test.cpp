@@ -39,14 +39,17 @@ bool eventually(Condition condition) {
   return true;
 }
 
-// Alive, and not just waiting to be collected.
-bool is_running(pid_t process) {
+// As /proc has it; X: there is no such process.
+char state_of(pid_t process) {
   std::ifstream stat("/proc/" + std::to_string(process) + "/stat");
   std::string text;
   std::getline(stat, text);
   const auto state = text.rfind(") ");
-  return state != std::string::npos && text[state + 2] != 'Z' && text[state + 2] != 'X';
+  return state == std::string::npos ? 'X' : text[state + 2];
 }
+
+// Alive, and not just waiting to be collected.
+bool is_running(pid_t process) { return state_of(process) != 'Z' && state_of(process) != 'X'; }
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -163,6 +166,26 @@ TEST_F(ChildProcessesTest, DoesNotCountAPauseAsTime) {
   directory_.make_file("go");
   thread.join();
   EXPECT_TRUE(result->succeeded());
+}
+
+TEST_F(ChildProcessesTest, StopsWhatRunsAndStartsNothingInAPause) {
+  std::optional<ChildResult> first;
+  std::optional<ChildResult> second;
+  std::thread other;
+  std::thread thread([&] { first = shell("echo $$ > $1/runs; exec sleep 1000"); });
+  ASSERT_TRUE(eventually([&] { return has("runs"); }));
+  children_.pause_while([&] {
+    EXPECT_TRUE(eventually([&] { return state_of(process_in("runs")) == 'T'; }));
+    other = std::thread([&] { second = shell("echo > $1/second"); });
+    std::this_thread::sleep_for(100ms);
+    EXPECT_FALSE(has("second"));
+  });
+  other.join();
+  EXPECT_TRUE(second->succeeded());
+  EXPECT_TRUE(eventually([&] { return state_of(process_in("runs")) == 'S'; }));
+  children_.terminate(SIGTERM);
+  thread.join();
+  EXPECT_EQ(first->signal, SIGTERM);
 }
 
 TEST_F(ChildProcessesTest, TerminatesWhatRunsAndWhatStartsLater) {
