@@ -51,7 +51,7 @@ count_of() {
 }
 
 # The processes that work on the demo's photos.
-workers() { grep -lzF -f - /proc/[0-9]*/cmdline 2>/dev/null <<<"$photos/" || true; }
+workers() { grep -lzF --file=- /proc/[0-9]*/cmdline 2>/dev/null <<<"$photos/" || true; }
 
 [ -x "$tool" ] || fail "$tool: not built"
 imagemagick=$(find_imagemagick)
@@ -103,7 +103,7 @@ tool_process=$!
 until completed=$(count_of completed) && [ "${completed:-0}" -ge "$half" ]; do
   kill -0 "$tool_process" 2>/dev/null ||
     fail "the first run ended before it was half-way: $(cat "$home/first-run.log")"
-  sleep 0.02
+  sleep 0.1
 done
 say "Killing it with SIGKILL after $completed images"
 kill -KILL "$tool_process"

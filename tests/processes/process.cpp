@@ -60,6 +60,7 @@ Process::Process(std::string_view actor, const std::vector<std::string>& argumen
   std::vector<std::string> words{"/proc/self/exe", kActorFlag, std::string(actor)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) {
     argv.push_back(word.data());
   }
@@ -98,7 +99,7 @@ Process::~Process() {
   }
 }
 
-void Process::send(const std::string& line) {
+void Process::send(const std::string& line) const {
   const std::string text = line + '\n';
   for (std::size_t done = 0; done < text.size();) {
     const ssize_t written = ::write(input_, text.data() + done, text.size() - done);
@@ -202,7 +203,7 @@ void Process::stop() {
   }
 }
 
-void Process::go_on() { ::kill(pid_, SIGCONT); }
+void Process::go_on() const { ::kill(pid_, SIGCONT); }
 
 int Process::wait() {
   close_input();

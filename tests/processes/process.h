@@ -37,7 +37,7 @@ class Process {
 
   pid_t pid() const { return pid_; }
 
-  void send(const std::string& line);
+  void send(const std::string& line) const;
   void close_input();
 
   // The next line; nullopt once the actor has closed its output or died. Throws if nothing comes
@@ -54,7 +54,7 @@ class Process {
   void kill();
   // SIGSTOP; returns when the process stands.
   void stop();
-  void go_on();
+  void go_on() const;
 
   // Closes its input and returns its exit status; -1 if a signal ended it.
   int wait();

@@ -59,11 +59,11 @@ class Record {
     int error_count{0};
   };
 
-  int add(JobEntry& job, const std::string& path, const std::string& split);
+  static int add(JobEntry& job, const std::string& path, const std::string& split);
   bool mark(const std::string& job, const std::string& path, int attempt, bool good,
             const std::string& message);
-  std::string claim(JobEntry& job, std::size_t limit);
-  int take_back(JobEntry& job, bool own);
+  static std::string claim(JobEntry& job, std::size_t limit);
+  static int take_back(JobEntry& job, bool own);
   void worker_ended(Holder how);
   static void checkpoint(JobEntry& job);
   Entry& entry(const std::string& job, const std::string& path);
