@@ -51,6 +51,7 @@ count_of() {
 }
 
 # The processes that work on the demo's photos.
+# shellcheck disable=SC2062  # a pattern of files, and no pattern to look for
 workers() { grep -lzF --file=- /proc/[0-9]*/cmdline 2>/dev/null <<<"$photos/" || true; }
 
 [ -x "$tool" ] || fail "$tool: not built"
@@ -78,7 +79,7 @@ for split in "${splits[@]}"; do
     extension=jpg
     ((i % 4)) || extension=png
     file=$photos/$split/$split-$(printf '%03d' "$i").$extension
-    words+=('(' -seed $((++seed)) -size 96x72 plasma:fractal -resize '512x384!')
+    words+=('(' -seed $((++seed)) -size 96x72 plasma:fractal -scale '512x384!')
     words+=(+write "$file" +delete ')')
   done
   "$imagemagick" "${words[@]}" xc: null:
