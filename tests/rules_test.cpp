@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "progress_tracker/error.h"
-#include "support.h"
 #include "progress_tracker/tracker.h"
 #include "progress_tracker/types.h"
+#include "support.h"
 
 namespace progress_tracker {
 namespace {

@@ -226,8 +226,7 @@ class Tracker {
   // The same, recording which images are in it. An id listed twice counts once.
   // Throws Error: kInvalidArgument if the list is empty, if an image is not of this job, not
   // completed or in another batch, and if the number exists with other images; kNotFound.
-  virtual BatchId create_batch_of(JobId job, int batch_num,
-                                  std::span<const ImageId> image_ids) = 0;
+  virtual BatchId create_batch_of(JobId job, int batch_num, std::span<const ImageId> image_ids) = 0;
 
   // Completed images that are in no batch, at most `limit`, in the order in which they were added.
   virtual std::vector<Image> get_unbatched_images(JobId job, std::size_t limit = 100) = 0;

@@ -104,14 +104,23 @@ void retry(std::string_view operation, const std::string& path, const Options& o
   }
 }
 
+Connection& Transactions::connection_of_this_thread(std::string_view operation) {
+  try {
+    return connections_.mine();
+  } catch (const Failure& failure) {
+    throw to_error(operation, path_, failure);
+  }
+}
+
+void Transactions::check_not_poisoned(std::string_view operation) const {
+  if (poisoned()) {
+    throw Error(ErrorCode::kOutcomeUnknown,
+                describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
+  }
+}
+
 void Transactions::run_write(std::string_view operation, const Step& step) {
-  Connection& connection = [&]() -> Connection& {
-    try {
-      return connections_.mine();
-    } catch (const Failure& failure) {
-      throw to_error(operation, path_, failure);
-    }
-  }();
+  Connection& connection = connection_of_this_thread(operation);
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
     const WriterQueue::Place place(writers_, budget);
@@ -176,13 +185,7 @@ void Transactions::commit(std::string_view operation, Connection& connection, Wa
 }
 
 void Transactions::run_read(std::string_view operation, const Step& step) {
-  Connection& connection = [&]() -> Connection& {
-    try {
-      return connections_.mine();
-    } catch (const Failure& failure) {
-      throw to_error(operation, path_, failure);
-    }
-  }();
+  Connection& connection = connection_of_this_thread(operation);
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
     if (poisoned()) {

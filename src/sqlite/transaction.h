@@ -93,6 +93,8 @@ class Transactions {
     }
   }
 
+  Connection& connection_of_this_thread(std::string_view operation);
+  void check_not_poisoned(std::string_view operation) const;
   void run_write(std::string_view operation, const Step& step);
   void run_read(std::string_view operation, const Step& step);
   void check_not_moved(std::string_view operation, const Connection& connection);

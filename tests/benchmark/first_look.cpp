@@ -62,9 +62,7 @@ double seconds(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double size_of(const fs::path& database) {
-  return static_cast<double>(fs::file_size(database));
-}
+double size_of(const fs::path& database) { return static_cast<double>(fs::file_size(database)); }
 
 void remove_database(const fs::path& database) {
   for (const char* suffix : {"", "-wal", "-shm", "-workers"}) {
@@ -78,12 +76,13 @@ void report(const char* name, std::size_t images, const fs::path& directory, con
     const fs::path database = directory / "first_look.db";
     remove_database(database);
     const double took = work(database);
-    rounds.push_back({static_cast<double>(images) / took,
-                      size_of(database) / static_cast<double>(images)});
+    rounds.push_back(
+        {static_cast<double>(images) / took, size_of(database) / static_cast<double>(images)});
     remove_database(database);
   }
-  std::sort(rounds.begin(), rounds.end(),
-            [](const Round& a, const Round& b) { return a.images_per_second < b.images_per_second; });
+  std::sort(rounds.begin(), rounds.end(), [](const Round& a, const Round& b) {
+    return a.images_per_second < b.images_per_second;
+  });
   std::printf("%-40s %10.0f images/s %8.1f bytes/image\n", name, rounds[1].images_per_second,
               rounds[1].bytes_per_image);
   std::fflush(stdout);
