@@ -127,11 +127,7 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
     if (!place.held()) {
       throw busy(operation, path_, options_, SQLITE_BUSY, "other threads are writing");
     }
-    if (poisoned()) {
-      throw Error(
-          ErrorCode::kOutcomeUnknown,
-          describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
-    }
+    check_not_poisoned(operation);
     const Scope scope(connection, budget);
     Query(connection, "BEGIN IMMEDIATE").run();
     // Before anything is made beside a file that is gone, and again before it is acknowledged.
@@ -188,11 +184,7 @@ void Transactions::run_read(std::string_view operation, const Step& step) {
   Connection& connection = connection_of_this_thread(operation);
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
-    if (poisoned()) {
-      throw Error(
-          ErrorCode::kOutcomeUnknown,
-          describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
-    }
+    check_not_poisoned(operation);
     const Scope scope(connection, budget);
     Query(connection, "BEGIN").run();
     step(connection);
