@@ -312,13 +312,8 @@ std::size_t ProgressTracker::reset_stuck_images(JobId job) {
     const auto taken = call.write([&](Connection& db) {
       const std::int64_t now = impl_->clock.wall_ms();
       const auto row = store::require_job(db, call.operation(), job);
-      const auto piece =
-          store::take_back(db, row, impl_->worker.self(), /*own=*/true, impl_->options.max_deaths,
-                           kResetPiece, impl_->is_alive(), now);
-      if (piece.to_error > 0) {
-        store::checkpoint(db, job, now);
-      }
-      return piece;
+      return store::take_back(db, row, impl_->worker.self(), /*own=*/true,
+                              impl_->options.max_deaths, kResetPiece, impl_->is_alive(), now);
     });
     reset += taken.to_pending;
     if (taken.total() < static_cast<std::size_t>(kResetPiece)) {

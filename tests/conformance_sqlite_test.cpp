@@ -1,14 +1,11 @@
 // The conformance suite on ProgressTracker.
-#include <stdlib.h>
-
-#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
 
 #include "progress_tracker/progress_tracker.h"
 #include "progress_tracker/testing/conformance.h"
+#include "support.h"
 #include "testing_hooks.h"
 
 namespace progress_tracker_testing {
@@ -18,34 +15,13 @@ using progress_tracker::Options;
 using progress_tracker::ProgressTracker;
 using progress_tracker::Tracker;
 
-// A new directory that goes with this object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "conformance-XXXXXX").native();
-    if (mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category());
-    path_ = name;
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
-    std::error_code ignored;  // a directory left behind fails no test
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 class SqliteTraits {
  public:
   std::unique_ptr<Tracker> make() { return make_with_max_deaths(0); }
 
   std::unique_ptr<Tracker> make_with_max_deaths(int max_deaths) {
     options_.max_deaths = max_deaths;
-    database_ = directory_.path() / (std::to_string(++stores_) + ".db");
+    database_ = directory_ / (std::to_string(++stores_) + ".db");
     return another();
   }
 
@@ -60,7 +36,7 @@ class SqliteTraits {
 
  private:
   Options options_;
-  TemporaryDirectory directory_;
+  progress_tracker::test::TempDirectory directory_;
   std::filesystem::path database_;
   int stores_{0};
 };

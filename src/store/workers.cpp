@@ -197,6 +197,9 @@ TakenBack take_back(Connection& connection, const JobRow& job, WorkerId self, bo
     }
   }
   counts.write(connection);
+  if (taken.to_error > 0) {
+    checkpoint(connection, job.id, now);
+  }
   return taken;
 }
 

@@ -52,7 +52,8 @@ struct TakenBack {
 
 // Takes back what dead workers hold of the job, each image with a death unless its worker said
 // farewell, and at most `limit` of them. With `own`, also what `self` holds, without a death.
-// An image whose deaths reach `max_deaths` (0: no limit) goes to error.
+// An image whose deaths reach `max_deaths` (0: no limit) goes to error; the job is then
+// checkpointed.
 TakenBack take_back(sqlite::Connection& connection, const JobRow& job, WorkerId self, bool own,
                     int max_deaths, std::int64_t limit, const IsAlive& is_alive, std::int64_t now);
 

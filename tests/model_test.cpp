@@ -1,0 +1,517 @@
+// ProgressTracker against InMemoryTracker: random calls of several workers, some of which die, must
+// give the same results and leave the same record in both.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "progress_tracker/error.h"
+#include "progress_tracker/log.h"
+#include "progress_tracker/progress_tracker.h"
+#include "progress_tracker/testing/in_memory_tracker.h"
+#include "progress_tracker/tracker.h"
+#include "progress_tracker/types.h"
+#include "support.h"
+#include "testing_hooks.h"
+
+namespace progress_tracker {
+namespace {
+
+using progress_tracker_testing::InMemoryTracker;
+
+constexpr std::size_t kWorkers = 3;
+constexpr int kMaxDeaths = 3;
+constexpr int kSteps = 300;
+
+// One of the two stores, with its workers. Jobs, images and batches are named as both know them:
+// by name, path and number.
+class Side {
+ public:
+  virtual ~Side() = default;
+  virtual std::unique_ptr<Tracker> open() = 0;
+  virtual void kill(std::unique_ptr<Tracker> worker) = 0;
+
+  void start() {
+    while (workers.size() < kWorkers) workers.push_back(open());
+  }
+  void stop() { workers.clear(); }
+
+  JobId job(const std::string& name) {
+    return workers[0]->get_job_id(name).value_or(JobId{987'654'321});
+  }
+  ImageId image(const std::string& job_name, const std::string& path) {
+    return workers[0]->get_image_id(job(job_name), path).value_or(ImageId{987'654'321});
+  }
+  BatchId batch(const std::string& job_name, int number) {
+    for (const auto& list : {workers[0]->get_pending_batches(job(job_name)),
+                             workers[0]->get_uploaded_batches(job(job_name))}) {
+      for (const Batch& found : list) {
+        if (found.batch_num == number) return found.id;
+      }
+    }
+    return BatchId{987'654'321};
+  }
+
+  std::vector<std::unique_ptr<Tracker>> workers;
+  std::vector<Image> claimed;  // all that was ever claimed, so that old claims are tried too
+};
+
+class ModelSide final : public Side {
+ public:
+  std::unique_ptr<Tracker> open() override { return store_.another(); }
+  void kill(std::unique_ptr<Tracker> worker) override {
+    dynamic_cast<InMemoryTracker&>(*worker).reopen();
+  }
+
+ private:
+  InMemoryTracker store_{kMaxDeaths};
+};
+
+class SqliteSide final : public Side {
+ public:
+  ~SqliteSide() override { stop(); }
+  std::unique_ptr<Tracker> open() override {
+    Options options;
+    options.max_deaths = kMaxDeaths;
+    return std::make_unique<ProgressTracker>(directory_ / "model.db", options);
+  }
+  void kill(std::unique_ptr<Tracker> worker) override {
+    internal::simulate_death(dynamic_cast<ProgressTracker&>(*worker));
+  }
+
+ private:
+  test::TempDirectory directory_;
+};
+
+// ---- What both must agree on --------------------------------------------------------------------
+
+void write(std::ostream& out, const StatusCounts& counts) {
+  out << counts.pending << '/' << counts.processing << '/' << counts.completed << '/'
+      << counts.error;
+}
+
+void write(std::ostream& out, const std::vector<Image>& images) {
+  for (const Image& image : images) {
+    out << ' ' << image.path.native() << '(' << image.split << ',' << image.attempt << ')';
+  }
+}
+
+void write(std::ostream& out, Tracker& tracker, const std::vector<Batch>& batches) {
+  for (const Batch& batch : batches) {
+    out << "  batch " << batch.batch_num << ' ' << to_string(batch.status) << ' '
+        << batch.image_count << (batch.uploaded_at ? " uploaded" : "") << " \""
+        << batch.upload_error << "\" of";
+    write(out, tracker.get_batch_images(batch.id));
+    out << '\n';
+  }
+}
+
+void write(std::ostream& out, Tracker& tracker, const Job& job, const std::string& upstream) {
+  out << "job " << job.name << " upstream \"" << upstream << "\" ";
+  write(out, job.counts);
+  const Progress progress = tracker.get_progress(job.id).value();
+  out << " checkpoint " << progress.total_images << '/' << progress.processed_count << '/'
+      << progress.error_count << '/' << progress.pending_count << '\n';
+  for (const auto& [split, counts] : tracker.get_progress_by_split(job.id)) {
+    out << "  split \"" << split << "\" ";
+    write(out, counts);
+    out << '\n';
+  }
+  for (const ImageRecord& record : tracker.get_images(job.id)) {
+    out << "  " << record.image.path.native() << ' ' << record.image.split << ' '
+        << to_string(record.status) << " attempts " << record.attempts << " deaths "
+        << record.deaths << (record.started_at ? " started" : "")
+        << (record.finished_at ? " finished" : "") << " \"" << record.error_message << "\"\n";
+  }
+  out << "  pending";
+  write(out, tracker.get_pending_images(job.id));
+  out << "\n  unbatched";
+  write(out, tracker.get_unbatched_images(job.id));
+  out << '\n';
+  for (const ErrorGroup& group : tracker.get_error_summary(job.id)) {
+    out << "  " << group.count << " times \"" << group.message << "\" as " << group.example.native()
+        << '\n';
+  }
+  write(out, tracker, tracker.get_pending_batches(job.id));
+  write(out, tracker, tracker.get_uploaded_batches(job.id));
+}
+
+// All that can be read, but for ids and times.
+std::string record_of(Tracker& tracker) {
+  std::ostringstream out;
+  const auto jobs = tracker.list_jobs();
+  const auto name_of = [&](std::optional<JobId> id) {
+    const auto at =
+        std::find_if(jobs.begin(), jobs.end(), [&](const Job& j) { return j.id == id; });
+    return at == jobs.end() ? std::string() : at->name;
+  };
+  for (const Job& job : jobs) write(out, tracker, job, name_of(job.upstream));
+  return out.str();
+}
+
+// ---- Random calls -------------------------------------------------------------------------------
+
+// One call, to be made on both sides: it returns what it gave, as text.
+struct Step {
+  std::string name;
+  std::function<std::string(Side&)> call;
+};
+
+std::string result_of(const Step& step, Side& side) {
+  try {
+    return step.call(side);
+  } catch (const Error& error) {
+    return std::string(to_string(error.code()));
+  }
+}
+
+class Script {
+ public:
+  explicit Script(unsigned seed) : random_(seed) {}
+
+  Step next(std::size_t claimed) {
+    const std::size_t worker = below(kWorkers);
+    switch (below(27)) {
+      case 0:
+      case 1:
+        return create_job(worker);
+      case 2:
+        return add_images(worker);
+      case 3:
+        return chain_job(worker);
+      case 4:
+        return below(4) == 0 ? remove_job(worker) : checkpoint(worker);
+      case 5:
+        return mark_processing(worker);
+      case 6:
+        return mark_completed(worker);
+      case 7:
+        return mark_error(worker);
+      case 8:
+      case 9:
+      case 10:
+      case 11:
+        return mark_outcomes(worker, claimed);
+      case 12:
+        return release_images(worker, claimed);
+      case 13:
+        return reset_stuck_images(worker);
+      case 14:
+        return below(3) == 0 ? reset_error_images(worker) : retry_images(worker);
+      case 15:
+        return create_batch(worker);
+      case 16:
+      case 17:
+        return create_batch_of(worker);
+      case 18:
+        return mark_batch(worker);
+      case 19:
+        return die(worker);
+      case 20:
+        return restart(worker);
+      default:
+        return claim_images(worker);
+    }
+  }
+
+ private:
+  Step create_job(std::size_t worker) {
+    const std::string name = any_job();
+    const auto paths = some_paths();
+    const auto splits = some_splits(paths.size());
+    return {"create_job " + name, [=](Side& side) {
+              side.workers[worker]->create_job(name, paths, splits);
+              return std::string();
+            }};
+  }
+
+  Step add_images(std::size_t worker) {
+    const std::string name = any_job();
+    const auto paths = some_paths();
+    const auto splits = some_splits(paths.size());
+    return {
+        "add_images " + name, [=](Side& side) {
+          return std::to_string(side.workers[worker]->add_images(side.job(name), paths, splits));
+        }};
+  }
+
+  Step chain_job(std::size_t worker) {
+    const std::string name = any_job();
+    const std::string upstream = any_job();
+    return {"chain_job " + name + " to " + upstream, [=](Side& side) {
+              side.workers[worker]->chain_job(name, side.job(upstream));
+              return std::string();
+            }};
+  }
+
+  Step remove_job(std::size_t worker) {
+    const std::string name = any_job();
+    return {"remove_job " + name, [=](Side& side) {
+              side.workers[worker]->remove_job(side.job(name));
+              return std::string();
+            }};
+  }
+
+  Step checkpoint(std::size_t worker) {
+    const std::string name = any_job();
+    return {"checkpoint " + name, [=](Side& side) {
+              side.workers[worker]->checkpoint(side.job(name));
+              return std::string();
+            }};
+  }
+
+  Step claim_images(std::size_t worker) {
+    const std::string name = any_job();
+    const std::size_t limit = below(5);
+    return {"claim_images " + name + " limit " + std::to_string(limit) + by(worker),
+            [=](Side& side) {
+              const auto images = side.workers[worker]->claim_images(side.job(name), limit);
+              side.claimed.insert(side.claimed.end(), images.begin(), images.end());
+              std::ostringstream out;
+              write(out, images);
+              return out.str();
+            }};
+  }
+
+  Step mark_processing(std::size_t worker) {
+    const std::string name = any_job();
+    const auto paths = a_few_paths();
+    return {"mark_processing" + of(name, paths) + by(worker), [=](Side& side) {
+              side.workers[worker]->mark_processing(ids(side, name, paths));
+              return std::string();
+            }};
+  }
+
+  Step mark_completed(std::size_t worker) {
+    const std::string name = any_job();
+    const std::string path = any_path();
+    return {"mark_completed" + of(name, {path}), [=](Side& side) {
+              side.workers[worker]->mark_completed(side.image(name, path));
+              return std::string();
+            }};
+  }
+
+  Step mark_error(std::size_t worker) {
+    const std::string name = any_job();
+    const std::string path = any_path();
+    const std::string message = any_message();
+    return {"mark_error" + of(name, {path}), [=](Side& side) {
+              side.workers[worker]->mark_error(side.image(name, path), message);
+              return std::string();
+            }};
+  }
+
+  Step mark_outcomes(std::size_t worker, std::size_t claimed) {
+    const auto chosen = some_claims(claimed);
+    std::vector<std::optional<std::string>> errors;
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      errors.push_back(below(3) == 0 ? std::optional(any_message()) : std::nullopt);
+    }
+    const int fence = any_fence();
+    return {"mark_outcomes of " + std::to_string(chosen.size()), [=](Side& side) {
+              std::vector<Outcome> outcomes;
+              for (std::size_t i = 0; i < chosen.size(); ++i) {
+                const Image& image = side.claimed[chosen[i]];
+                outcomes.push_back({image.id, fence < 0 ? image.attempt : fence, errors[i]});
+              }
+              return std::to_string(side.workers[worker]->mark_outcomes(outcomes));
+            }};
+  }
+
+  Step release_images(std::size_t worker, std::size_t claimed) {
+    const auto chosen = some_claims(claimed);
+    const int fence = any_fence();
+    return {"release_images of " + std::to_string(chosen.size()), [=](Side& side) {
+              std::vector<Image> images;
+              for (const std::size_t i : chosen) {
+                images.push_back(side.claimed[i]);
+                if (fence >= 0) images.back().attempt = fence;
+              }
+              return std::to_string(side.workers[worker]->release_images(images));
+            }};
+  }
+
+  Step reset_stuck_images(std::size_t worker) {
+    const std::string name = any_job();
+    return {"reset_stuck_images " + name + by(worker), [=](Side& side) {
+              return std::to_string(side.workers[worker]->reset_stuck_images(side.job(name)));
+            }};
+  }
+
+  Step reset_error_images(std::size_t worker) {
+    const std::string name = any_job();
+    return {"reset_error_images " + name, [=](Side& side) {
+              return std::to_string(side.workers[worker]->reset_error_images(side.job(name)));
+            }};
+  }
+
+  Step retry_images(std::size_t worker) {
+    const std::string name = any_job();
+    const auto paths = a_few_paths();
+    return {"retry_images" + of(name, paths), [=](Side& side) {
+              return std::to_string(side.workers[worker]->retry_images(ids(side, name, paths)));
+            }};
+  }
+
+  Step create_batch(std::size_t worker) {
+    const std::string name = any_job();
+    const int number = static_cast<int>(below(5));
+    return {"create_batch " + std::to_string(number) + " of " + name, [=](Side& side) {
+              side.workers[worker]->create_batch(side.job(name), number, 10);
+              return std::string();
+            }};
+  }
+
+  // Half of the time what nobody has batched yet, else any images.
+  Step create_batch_of(std::size_t worker) {
+    const std::string name = any_job();
+    const int number = static_cast<int>(below(5));
+    const auto paths = a_few_paths();
+    const bool unbatched = below(2) == 0;
+    const std::size_t count = 1 + below(3);
+    return {"create_batch_of " + std::to_string(number) + of(name, paths), [=](Side& side) {
+              Tracker& tracker = *side.workers[worker];
+              const JobId job = side.job(name);
+              std::vector<ImageId> images = ids(side, name, paths);
+              if (unbatched) {
+                images.clear();
+                for (const Image& image : tracker.get_unbatched_images(job, count)) {
+                  images.push_back(image.id);
+                }
+              }
+              tracker.create_batch_of(job, number, images);
+              return std::string();
+            }};
+  }
+
+  Step mark_batch(std::size_t worker) {
+    const std::string name = any_job();
+    const int number = static_cast<int>(below(5));
+    const bool uploaded = below(2) == 0;
+    return {"mark_batch " + std::to_string(number) + " of " + name, [=](Side& side) {
+              Tracker& tracker = *side.workers[worker];
+              const BatchId batch = side.batch(name, number);
+              if (uploaded) {
+                tracker.mark_batch_uploaded(batch);
+              } else {
+                tracker.mark_batch_error(batch, "x");
+              }
+              return std::string();
+            }};
+  }
+
+  Step die(std::size_t worker) {
+    return {"death" + by(worker), [=](Side& side) {
+              side.kill(std::move(side.workers[worker]));
+              side.workers[worker] = side.open();
+              return std::string();
+            }};
+  }
+
+  Step restart(std::size_t worker) {
+    return {"restart" + by(worker), [=](Side& side) {
+              side.workers[worker]->close();
+              side.workers[worker] = side.open();
+              return std::string();
+            }};
+  }
+
+  // ---- Choices
+  // -----------------------------------------------------------------------------------
+
+  // std::uniform_int_distribution would give other scripts with another standard library.
+  std::size_t below(std::size_t bound) { return random_() % bound; }
+
+  std::string any_job() { return std::string(1, static_cast<char>('A' + below(4))); }
+  std::string any_path() { return "in/" + std::string(1, static_cast<char>('a' + below(9))); }
+  std::string any_message() { return "broken " + std::to_string(below(3)); }
+
+  // -1: the claim's own attempt.
+  int any_fence() { return below(4) > 0 ? -1 : static_cast<int>(below(3)); }
+
+  std::vector<std::string> a_few_paths() {
+    std::vector<std::string> paths;
+    for (std::size_t i = 0, count = 1 + below(2); i < count; ++i) paths.push_back(any_path());
+    return paths;
+  }
+
+  std::vector<std::filesystem::path> some_paths() {
+    std::vector<std::filesystem::path> paths;
+    for (std::size_t i = 0, count = below(7); i < count; ++i) paths.emplace_back(any_path());
+    return paths;
+  }
+
+  std::vector<std::string> some_splits(std::size_t count) {
+    std::vector<std::string> splits;
+    if (below(3) == 0) return splits;
+    for (std::size_t i = 0; i < count; ++i) splits.push_back(below(2) == 0 ? "train" : "valid");
+    return splits;
+  }
+
+  // Mostly of the latest ones, which are still held.
+  std::vector<std::size_t> some_claims(std::size_t claimed) {
+    std::vector<std::size_t> chosen;
+    if (claimed == 0) return chosen;
+    const std::size_t window = below(4) == 0 ? claimed : std::min<std::size_t>(claimed, 8);
+    for (std::size_t i = 0, count = below(4); i < count; ++i) {
+      chosen.push_back(claimed - 1 - below(window));
+    }
+    return chosen;
+  }
+
+  static std::vector<ImageId> ids(Side& side, const std::string& job,
+                                  const std::vector<std::string>& paths) {
+    std::vector<ImageId> found;
+    for (const std::string& path : paths) found.push_back(side.image(job, path));
+    return found;
+  }
+
+  static std::string by(std::size_t worker) { return " by worker " + std::to_string(worker); }
+
+  static std::string of(const std::string& job, const std::vector<std::string>& paths) {
+    std::string text = " of " + job;
+    for (const std::string& path : paths) text += ' ' + path;
+    return text;
+  }
+
+  std::mt19937 random_;
+};
+
+class ModelTest : public testing::TestWithParam<unsigned> {
+ protected:
+  void SetUp() override { set_log_level(LogLevel::kError); }  // differing splits are expected here
+  void TearDown() override { set_log_level(LogLevel::kWarn); }
+};
+
+TEST_P(ModelTest, RandomCallsGiveTheSameInBoth) {
+  ModelSide model;
+  SqliteSide sqlite;
+  model.start();
+  sqlite.start();
+  Script script(GetParam());
+  std::string history;
+  for (int i = 0; i < kSteps; ++i) {
+    const Step step = script.next(model.claimed.size());
+    const std::string expected = result_of(step, model);
+    history += std::to_string(i) + ": " + step.name + " -> " + expected + '\n';
+
+    ASSERT_EQ(result_of(step, sqlite), expected) << history;
+    ASSERT_EQ(record_of(*sqlite.workers[0]), record_of(*model.workers[0])) << history;
+  }
+  EXPECT_GT(model.claimed.size(), 20U) << "the script claims too little to say anything";
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ModelTest, testing::Range(1U, 13U));
+
+}  // namespace
+}  // namespace progress_tracker
