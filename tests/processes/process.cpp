@@ -194,7 +194,7 @@ void Process::kill() {
 }
 
 void Process::stop() {
-  ::kill(pid_, SIGSTOP);
+  signal(SIGSTOP);
   while (::waitpid(pid_, &status_, WUNTRACED) < 0 && errno == EINTR) {
   }
   if (!WIFSTOPPED(status_)) {
@@ -203,7 +203,15 @@ void Process::stop() {
   }
 }
 
-void Process::go_on() const { ::kill(pid_, SIGCONT); }
+void Process::go_on() const { signal(SIGCONT); }
+
+// Never to pid -1, which is everybody.
+void Process::signal(int number) const {
+  if (pid_ <= 0) {
+    throw std::logic_error("the actor is gone");
+  }
+  ::kill(pid_, number);
+}
 
 int Process::wait() {
   close_input();

@@ -60,6 +60,7 @@ class Process {
   int wait();
 
  private:
+  void signal(int number) const;
   std::optional<std::string> next_line();
   bool read_more(std::chrono::milliseconds patience);
 
