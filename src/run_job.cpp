@@ -1,8 +1,7 @@
-// Three kinds of threads share one Run:
-//
-//   workers           take an image from the queue, call `process`, leave the outcome, take the
-//   next the keeper        claims, marks and releases: the only thread that moves images the
-//   calling one   checkpoints and calls on_progress, which may be slow without holding up a mark
+// Three kinds of threads share one Run. The workers take an image from the queue, call `process`,
+// leave the outcome and take the next. The keeper claims, marks and releases, and is the only one
+// to move images. The calling thread checkpoints and calls on_progress, which may be slow without
+// holding up a mark.
 //
 // One queue for all workers, so that none sits on images while another is idle. The keeper never
 // runs code of the user's, so an outcome waits for nothing but the database, however long `process`

@@ -303,9 +303,8 @@ StateChanges::Marked StateChanges::mark_all(std::span<const Outcome> outcomes) {
   return marked;
 }
 
-// Completes the images at the beginning of the run that are processing under the run's attempt (0:
-// under any).
-// Returns how many.
+// Completes the images at the beginning of the run that are processing under its attempt, or under
+// any where that is 0. Returns how many.
 std::size_t StateChanges::complete_run(JobChanges& job, std::span<const Outcome> run) {
   std::vector<std::pair<std::int64_t, std::int64_t>> splits;  // split, how many
   std::size_t good = 0;

@@ -161,6 +161,7 @@ TEST_F(ChildProcessesTest, DoesNotCountAPauseAsTime) {
     over = true;
   });
   ASSERT_TRUE(eventually([&] { return has("runs"); }));
+  // Twice the time limit: a pause that counted would have ended the command by now.
   std::this_thread::sleep_for(600ms);
   EXPECT_FALSE(over);
   directory_.make_file("go");
@@ -177,6 +178,7 @@ TEST_F(ChildProcessesTest, StopsWhatRunsAndStartsNothingInAPause) {
   children_.pause_while([&] {
     EXPECT_TRUE(eventually([&] { return state_of(process_in("runs")) == 'T'; }));
     other = std::thread([&] { second = shell("echo > $1/second"); });
+    // The time in which a start that does not wait would show. A slow machine cannot fail this.
     std::this_thread::sleep_for(100ms);
     EXPECT_FALSE(has("second"));
   });
@@ -306,7 +308,7 @@ TEST_F(KilledToolTest, LeavesNothingBehindAtAnyMoment) {
   for (int round = 0; round < 60; ++round) {
     start_tool("sleep 777.0625 & echo > $1/runs");
     ASSERT_TRUE(eventually([&] { return has("runs") && has("watchdog"); }));
-    std::this_thread::sleep_for(std::chrono::microseconds(137 * round));
+    std::this_thread::sleep_for(std::chrono::microseconds(137 * round));  // the moment of the kill
     kill_tool();
     ASSERT_TRUE(eventually([&] { return !is_running(process_in("watchdog")); }));
     std::filesystem::remove(directory_.path() / "runs");
