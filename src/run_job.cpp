@@ -702,7 +702,9 @@ void Run::clean_up() {
       release_batch();
     }
   });
-  attempt("the counts could not be checkpointed", [this] { tracker_.checkpoint(job_); });
+  if (started_ > 0) {
+    attempt("the counts could not be checkpointed", [this] { tracker_.checkpoint(job_); });
+  }
 }
 
 }  // namespace

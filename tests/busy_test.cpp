@@ -404,7 +404,12 @@ class BusyTest : public testing::Test {
     return internal::open_with_clock(path, {.busy_timeout = busy_timeout}, clock);
   }
 
-  std::vector<std::pair<std::string, std::function<void(ProgressTracker&)>>> writing_calls() {
+  struct WritingCall {
+    std::string name;
+    std::function<void(ProgressTracker&)> run;
+  };
+
+  std::vector<WritingCall> writing_calls() {
     const std::vector<ImageId> ids{held.at(0).id};
     return {
         {"create_job", [](auto& t) { t.create_job("new", image_paths(3), {}); }},
@@ -436,26 +441,26 @@ class BusyTest : public testing::Test {
 
 TEST_F(BusyTest, EveryWritingCallGivesUpAtOnceWithoutTimeToWait) {
   const auto tracker = open(0ms);
-  for (const auto& [name, call] : writing_calls()) {
-    EXPECT_THAT([&] { call(*tracker); }, ThrowsError(ErrorCode::kBusy)) << name;
+  for (const WritingCall& call : writing_calls()) {
+    EXPECT_THAT([&] { call.run(*tracker); }, ThrowsError(ErrorCode::kBusy)) << call.name;
   }
   EXPECT_THAT(clock.sleeps(), IsEmpty());
 }
 
 TEST_F(BusyTest, EveryWritingCallWaitsAsLongAsItMayAndNotLonger) {
   const auto tracker = open(50ms);
-  for (const auto& [name, call] : writing_calls()) {
+  for (const WritingCall& call : writing_calls()) {
     const nanoseconds before = clock.total_slept();
-    EXPECT_THAT([&] { call(*tracker); }, ThrowsError(ErrorCode::kBusy)) << name;
-    EXPECT_EQ(clock.total_slept() - before, 50ms) << name;
+    EXPECT_THAT([&] { call.run(*tracker); }, ThrowsError(ErrorCode::kBusy)) << call.name;
+    EXPECT_EQ(clock.total_slept() - before, 50ms) << call.name;
   }
   EXPECT_THAT(clock.sleeps(), Each(Le(1ms)));
 }
 
 TEST_F(BusyTest, NothingWasDone) {
   const auto tracker = open(5ms);
-  for (const auto& [name, call] : writing_calls()) {
-    EXPECT_THAT([&] { call(*tracker); }, ThrowsError(ErrorCode::kBusy)) << name;
+  for (const WritingCall& call : writing_calls()) {
+    EXPECT_THAT([&] { call.run(*tracker); }, ThrowsError(ErrorCode::kBusy)) << call.name;
   }
   blocker->run("ROLLBACK");
   EXPECT_EQ(tracker->get_status_counts(job), (StatusCounts{.pending = 8, .processing = 2}));
@@ -483,12 +488,12 @@ TEST_F(BusyTest, WorksAgainOnceTheOtherIsDone) {
   const auto tracker = open(0ms);
   EXPECT_THAT([&] { tracker->checkpoint(job); }, ThrowsError(ErrorCode::kBusy));
   blocker->run("COMMIT");
-  for (const auto& [name, call] : writing_calls()) {
-    if (name != "remove_job" && name != "create_job, long") {
+  for (const WritingCall& call : writing_calls()) {
+    if (call.name != "remove_job" && call.name != "create_job, long") {
       try {
-        call(*tracker);
+        call.run(*tracker);
       } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::kInvalidTransition) << name << ": " << error.what();
+        EXPECT_EQ(error.code(), ErrorCode::kInvalidTransition) << call.name << ": " << error.what();
       }
     }
   }

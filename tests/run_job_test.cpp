@@ -436,6 +436,7 @@ TEST_F(RunJobTest, AnUnknownJobIsNotFound) {
     const Error error = error_of([&] { run_job(tracker, JobId{77}, noting(), options); });
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
   }
+  EXPECT_TRUE(log.empty()) << "the exception says it all";
 }
 
 TEST_F(RunJobTest, AnUnknownJobIsNotFoundEvenIfThereIsNothingToDo) {

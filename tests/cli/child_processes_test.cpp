@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -314,17 +315,15 @@ TEST_F(KilledToolTest, LeavesNothingBehindAtAnyMoment) {
     std::filesystem::remove(directory_.path() / "runs");
     std::filesystem::remove(directory_.path() / "watchdog");
   }
+  const auto was_left_behind = [](const std::filesystem::directory_entry& process) {
+    const std::string number = process.path().filename();
+    return number.find_first_not_of("0123456789") == std::string::npos &&
+           read_file(process.path() / "cmdline").find("777.0625") != std::string::npos &&
+           is_running(static_cast<pid_t>(std::stol(number)));
+  };
   EXPECT_TRUE(eventually([&] {
-    for (const auto& process : std::filesystem::directory_iterator("/proc")) {
-      const std::string words = read_file(process.path() / "cmdline");
-      if (words.find("777.0625") == std::string::npos) continue;
-      const std::string number = process.path().filename();
-      if (number.find_first_not_of("0123456789") == std::string::npos &&
-          is_running(static_cast<pid_t>(std::stol(number)))) {
-        return false;
-      }
-    }
-    return true;
+    const std::filesystem::directory_iterator processes("/proc");
+    return std::none_of(begin(processes), end(processes), was_left_behind);
   }));
 }
 

@@ -32,7 +32,7 @@ class InterruptionTest : public ::testing::Test {
     command_ = std::thread([=, this] {
       result_ = children_.run({"sh", "-c", "echo > " + runs + "; " + script});
     });
-    while (std::filesystem::exists(runs) == false || std::filesystem::file_size(runs) == 0) {
+    while (!std::filesystem::exists(runs) || std::filesystem::file_size(runs) == 0) {
       std::this_thread::sleep_for(1ms);
     }
   }
