@@ -432,7 +432,7 @@ class Script {
   // std::uniform_int_distribution would give other scripts with another standard library.
   std::size_t below(std::size_t bound) { return random_() % bound; }
 
-  std::string any_job() { return std::string(1, static_cast<char>('A' + below(4))); }
+  std::string any_job() { return {static_cast<char>('A' + below(4))}; }
   std::string any_path() { return "in/" + std::string(1, static_cast<char>('a' + below(9))); }
   std::string any_message() { return "broken " + std::to_string(below(3)); }
 
@@ -454,7 +454,7 @@ class Script {
   std::vector<std::string> some_splits(std::size_t count) {
     std::vector<std::string> splits;
     if (below(3) == 0) return splits;
-    for (std::size_t i = 0; i < count; ++i) splits.push_back(below(2) == 0 ? "train" : "valid");
+    for (std::size_t i = 0; i < count; ++i) splits.emplace_back(below(2) == 0 ? "train" : "valid");
     return splits;
   }
 

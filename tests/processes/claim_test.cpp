@@ -121,7 +121,7 @@ TEST(ClaimsOfManyProcesses, GiveNoImageToTwo) {
 int work_with_threads(const Arguments& arguments) {
   ProgressTracker tracker(arguments.at(0));
   const JobId job{std::stoll(arguments.at(1))};
-  const unsigned seed = static_cast<unsigned>(std::stoul(arguments.at(3)));
+  const auto seed = static_cast<unsigned>(std::stoul(arguments.at(3)));
   say("ready");
   hear();
   const auto work = [&](unsigned number) {
@@ -177,7 +177,7 @@ int work_with_threads(const Arguments& arguments) {
     }
   };
   std::vector<std::thread> threads;
-  const unsigned count = static_cast<unsigned>(std::stoul(arguments.at(2)));
+  const auto count = static_cast<unsigned>(std::stoul(arguments.at(2)));
   for (unsigned i = 0; i < count; ++i) {
     threads.emplace_back(work, i);
   }

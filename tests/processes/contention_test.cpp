@@ -36,7 +36,7 @@ const RegisterActor kMarker{"marker", mark_one_by_one};
 TEST(Contention, LogOfEightWritersStaysBelowSixteenMebibytes) {
   constexpr int kProcesses = 8;
   constexpr int kMarks = 1'000;
-  constexpr std::uintmax_t kLimit = 16U * 1024U * 1024U;
+  constexpr std::uintmax_t kLimit = 16ULL * 1024 * 1024;
   const TemporaryDirectory directory;
   RemoteTracker loader(directory.database());
   const JobId job = loader.create_job("job", "images", 0, kProcesses * kMarks);
@@ -68,7 +68,7 @@ TEST(Contention, LogOfEightWritersStaysBelowSixteenMebibytes) {
 }
 
 TEST(Contention, LogOfALongLoadStaysBelowSixteenMebibytes) {
-  constexpr std::uintmax_t kLimit = 16U * 1024U * 1024U;
+  constexpr std::uintmax_t kLimit = 16ULL * 1024 * 1024;
   const TemporaryDirectory directory;
   RemoteTracker loader(directory.database());
   loader.create_job("job", "images", 0, 500'000);
