@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -53,12 +55,8 @@ class StatementLog {
 };
 
 bool is_query(const std::string& sql) {
-  for (const char* verb : {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"}) {
-    if (sql.starts_with(verb)) {
-      return true;
-    }
-  }
-  return false;
+  static constexpr std::array kVerbs{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"};
+  return std::ranges::any_of(kVerbs, [&](const char* verb) { return sql.starts_with(verb); });
 }
 
 class QueryPlanTest : public testing::Test {

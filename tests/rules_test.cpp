@@ -191,7 +191,7 @@ TEST(CleanMessage, OfACleanMessageIsThatMessage) {
 // ---- escape_for_display -------------------------------------------------------------------------
 
 TEST(EscapeForDisplay, LeavesPrintableTextAlone) {
-  for (const auto text : {""sv, "dir/a b.png"sv, "caf\xc3\xa9 \xf0\x9f\x93\xb7"sv, "C:\\x"sv}) {
+  for (const auto text : {""sv, "dir/a b.png"sv, "caf\xc3\xa9 \xf0\x9f\x93\xb7"sv, R"(C:\x)"sv}) {
     EXPECT_EQ(escape_for_display(text), text);
   }
 }
