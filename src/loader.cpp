@@ -55,8 +55,7 @@ class Loader::Claim {
                                            store::describe(*job_) + ": " + error.what());
       }
     }
-    const std::lock_guard lock(loader_.mutex_);
-    loader_.loading_.erase(*job_);
+    let_go();
   }
 
   // To be called inside the transaction that writes the loader into the job's row, so that no
@@ -75,7 +74,7 @@ class Loader::Claim {
   void let_go() {
     if (job_.has_value()) {
       const std::lock_guard lock(loader_.mutex_);
-      loader_.loading_.erase(*job_);
+      loader_.loading_.erase(loader_.loading_.find(*job_));
       job_.reset();
     }
   }

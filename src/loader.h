@@ -61,7 +61,9 @@ class Loader {
   Clock& clock_;
 
   std::mutex mutex_;
-  std::set<JobId> loading_;  // guarded by mutex_: what threads of this tracker load now
+  // Guarded by mutex_: what threads of this tracker load now. Twice the same job where one load has
+  // committed its end and not yet returned, and the next one has begun.
+  std::multiset<JobId> loading_;
 };
 
 }  // namespace progress_tracker

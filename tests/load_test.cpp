@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -494,6 +495,38 @@ TEST_F(LoadTest, TwoLoadersAddEveryImageOnce) {
   const JobId job = first.get_job_id("job").value();
   EXPECT_EQ(first.get_status_counts(job)->total(), static_cast<std::int64_t>(2 * kLong));
   EXPECT_EQ(first.get_images(job, {}, 3 * kLong).size(), 2 * kLong);
+  expect_no_leftovers();
+}
+
+// A load begins while the one before it in the same tracker has committed, and not yet returned.
+TEST_F(LoadTest, ThreadsOfOneTrackerLoadOneJobInTurn) {
+  class PiecesAreShort final : public test::FakeClock {
+    std::chrono::steady_clock::time_point now() override {
+      advance(100ms);
+      return FakeClock::now();
+    }
+  };
+  constexpr std::size_t kImages = 2'600;
+  PiecesAreShort clock;
+  const auto tracker = internal::open_with_clock(path, {.busy_timeout = 100'000h}, clock);
+  const JobId job = tracker->create_job("job", {}, {});
+  const auto paths = image_paths(kImages);
+  std::atomic<int> broken{0};
+
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 30; ++round) {
+        broken += test::error_of([&] { tracker->add_images(job, paths, {}); }) ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+
+  EXPECT_EQ(broken, 0);
+  EXPECT_EQ(tracker->get_status_counts(job)->total(), static_cast<std::int64_t>(kImages));
   expect_no_leftovers();
 }
 
