@@ -47,6 +47,7 @@ std::atomic<int> threads_refused{std::numeric_limits<int>::max()};
 }  // namespace
 
 // Stands before the one of the system, which it calls.
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the system's are reserved
 extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                               void* (*start)(void*), void* argument) {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
@@ -324,7 +325,7 @@ TEST_P(RunJobWorkersTest, CallsProcessOnThatManyThreadsOfItsOwn) {
     const Occupancy::Stay stay(room);
     {
       const std::scoped_lock lock(mutex);
-      calls.push_back("");
+      calls.emplace_back();
     }
     if (room.now() == workers) {
       all_inside.open();

@@ -113,6 +113,7 @@ class AnythingWorker {
 
  private:
   struct Known {
+    std::string name;
     JobId id{};
     bool chained{false};
     std::vector<Image> images;
@@ -135,8 +136,8 @@ class AnythingWorker {
     say("did " + result);
   }
 
-  std::pair<const std::string, Known>& any_job() {
-    return *std::next(jobs_.begin(), draw(random_, 0, static_cast<int>(jobs_.size()) - 1));
+  Known& any_job() {
+    return std::next(jobs_.begin(), draw(random_, 0, static_cast<int>(jobs_.size()) - 1))->second;
   }
   const Image& any_of(const std::vector<Image>& images) {
     return images.at(
@@ -145,6 +146,7 @@ class AnythingWorker {
 
   void look_at(const std::string& name, JobId id) {
     Known& job = jobs_[name];
+    job.name = name;
     job.id = id;
     job.chained = name[0] == 'c';
     job.images.clear();
@@ -179,11 +181,11 @@ class AnythingWorker {
   void create() {
     std::string name = new_name("j");
     if (jobs_.size() > 8 || (!jobs_.empty() && draw(random_, 0, 2) == 0)) {
-      auto& [existing, job] = any_job();
+      const Known& job = any_job();
       if (job.chained) {
         return;
       }
-      name = existing;
+      name = job.name;
     }
     const int count =
         draw(random_, 0, 11) == 0 ? draw(random_, 2'001, 2'600) : draw(random_, 0, 60);
@@ -197,24 +199,24 @@ class AnythingWorker {
   }
 
   void add() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     if (job.chained) {
       return;
     }
     const int first = draw(random_, 0, 100);
     const int count = draw(random_, 1, 40);
-    perform({"add", name, std::to_string(first), std::to_string(count)}, [&] {
+    perform({"add", job.name, std::to_string(first), std::to_string(count)}, [&] {
       return std::to_string(
-          tracker_->add_images(job.id, some_paths(name, first, count), splits(first, count)));
+          tracker_->add_images(job.id, some_paths(job.name, first, count), splits(first, count)));
     });
-    look_at(name, job.id);
+    look_at(job.name, job.id);
   }
 
   void chain() {
     if (jobs_.size() > 8) {
       return;
     }
-    const std::string upstream = any_job().first;
+    const std::string upstream = any_job().name;
     const std::string name = new_name("c");
     JobId id{};
     perform({"chain", name, upstream}, [&] {
@@ -225,7 +227,7 @@ class AnythingWorker {
   }
 
   void remove() {
-    const std::string name = any_job().first;
+    const std::string name = any_job().name;
     bool done = false;
     perform({"remove", name}, [&] {
       tracker_->remove_job(jobs_.at(name).id);
@@ -238,9 +240,9 @@ class AnythingWorker {
   }
 
   void claim() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     const int limit = draw(random_, 1, 15);
-    perform({"claim", name, std::to_string(limit)}, [&] {
+    perform({"claim", job.name, std::to_string(limit)}, [&] {
       std::string claimed;
       for (const Image& image : tracker_->claim_images(job.id, static_cast<std::size_t>(limit))) {
         claimed += image.path.string() + ":" + std::to_string(image.attempt) + " ";
@@ -251,35 +253,35 @@ class AnythingWorker {
   }
 
   void complete_or_fail() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     if (job.claimed.empty()) {
       return;
     }
     const Image image = any_of(job.claimed);
     const std::string attempt = std::to_string(image.attempt);
     if (draw(random_, 0, 2) > 0) {
-      perform({"complete", name, image.path.string(), attempt},
+      perform({"complete", job.name, image.path.string(), attempt},
               [&] { return tracker_->complete(image) ? "1" : "0"; });
     } else {
       const std::string message = "failed " + std::to_string(draw(random_, 0, 5));
-      perform({"fail", name, image.path.string(), attempt, message},
+      perform({"fail", job.name, image.path.string(), attempt, message},
               [&] { return tracker_->fail(image, message) ? "1" : "0"; });
     }
   }
 
   void mark_any() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     if (job.images.empty()) {
       return;
     }
     const Image image = any_of(job.images);
     if (draw(random_, 0, 1) == 0) {
-      perform({"mark_completed", name, image.path.string()}, [&] {
+      perform({"mark_completed", job.name, image.path.string()}, [&] {
         tracker_->mark_completed(image.id);
         return "done";
       });
     } else {
-      perform({"mark_error", name, image.path.string(), "by id"}, [&] {
+      perform({"mark_error", job.name, image.path.string(), "by id"}, [&] {
         tracker_->mark_error(image.id, "by id");
         return "done";
       });
@@ -287,11 +289,11 @@ class AnythingWorker {
   }
 
   void outcomes() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     if (job.images.empty()) {
       return;
     }
-    Operation operation{"outcomes", name};
+    Operation operation{"outcomes", job.name};
     std::vector<Outcome> list;
     for (int i = draw(random_, 1, 12); i > 0; --i) {
       const bool claimed = !job.claimed.empty() && draw(random_, 0, 3) > 0;
@@ -309,8 +311,8 @@ class AnythingWorker {
   }
 
   void release() {
-    auto& [name, job] = any_job();
-    Operation operation{"release", name};
+    Known& job = any_job();
+    Operation operation{"release", job.name};
     std::vector<Image> images;
     for (int i = draw(random_, 1, 5); i > 0 && !job.claimed.empty(); --i) {
       images.push_back(any_of(job.claimed));
@@ -321,8 +323,8 @@ class AnythingWorker {
   }
 
   void mark_processing() {
-    auto& [name, job] = any_job();
-    Operation operation{"mark_processing", name};
+    Known& job = any_job();
+    Operation operation{"mark_processing", job.name};
     std::vector<ImageId> ids;
     const int skipped = draw(random_, 0, 10);
     int seen = 0;
@@ -339,18 +341,19 @@ class AnythingWorker {
   }
 
   void reset() {
-    auto& [name, job] = any_job();
-    perform({"reset", name}, [&] { return std::to_string(tracker_->reset_stuck_images(job.id)); });
+    Known& job = any_job();
+    perform({"reset", job.name},
+            [&] { return std::to_string(tracker_->reset_stuck_images(job.id)); });
   }
 
   void retry() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     if (draw(random_, 0, 2) == 0) {
-      perform({"reset_errors", name},
+      perform({"reset_errors", job.name},
               [&] { return std::to_string(tracker_->reset_error_images(job.id)); });
       return;
     }
-    Operation operation{"retry", name};
+    Operation operation{"retry", job.name};
     std::vector<ImageId> ids;
     for (const ImageRecord& record : tracker_->get_images(job.id, Status::kError, 3)) {
       ids.push_back(record.image.id);
@@ -360,22 +363,22 @@ class AnythingWorker {
   }
 
   void checkpoint() {
-    auto& [name, job] = any_job();
-    perform({"checkpoint", name}, [&] {
+    Known& job = any_job();
+    perform({"checkpoint", job.name}, [&] {
       tracker_->checkpoint(job.id);
       return "done";
     });
   }
 
   void batch() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     const auto images =
         tracker_->get_unbatched_images(job.id, static_cast<std::size_t>(draw(random_, 1, 8)));
     if (images.empty()) {
       return;
     }
     const int number = static_cast<int>(job.batches.size()) + 1;
-    Operation operation{"batch", name, std::to_string(number)};
+    Operation operation{"batch", job.name, std::to_string(number)};
     std::vector<ImageId> ids;
     for (const Image& image : images) {
       ids.push_back(image.id);
@@ -397,19 +400,19 @@ class AnythingWorker {
   }
 
   void upload() {
-    auto& [name, job] = any_job();
+    Known& job = any_job();
     if (job.batches.empty()) {
       return;
     }
     const auto [number, id] = job.batches.at(
         static_cast<std::size_t>(draw(random_, 0, static_cast<int>(job.batches.size()) - 1)));
     if (draw(random_, 0, 1) == 0) {
-      perform({"uploaded", name, std::to_string(number)}, [&, batch = id] {
+      perform({"uploaded", job.name, std::to_string(number)}, [&, batch = id] {
         tracker_->mark_batch_uploaded(batch);
         return "done";
       });
     } else {
-      perform({"upload_failed", name, std::to_string(number), "no network"}, [&, batch = id] {
+      perform({"upload_failed", job.name, std::to_string(number), "no network"}, [&, batch = id] {
         tracker_->mark_batch_error(batch, "no network");
         return "done";
       });
