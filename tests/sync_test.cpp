@@ -1,0 +1,228 @@
+// What is asked of the disk, and when: calls of fsync() and fdatasync() are noted, and refused on
+// demand, in front of the system's own.
+#include <dlfcn.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "progress_tracker/maintenance.h"
+#include "progress_tracker/progress_tracker.h"
+#include "support.h"
+
+namespace progress_tracker {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The disk as this process sees it.
+struct Disk {
+  std::mutex mutex;
+  std::vector<std::string> synced;                  // guarded by mutex: the files, in order
+  std::function<bool(const std::string&)> refuses;  // guarded by mutex
+};
+
+Disk& disk() {
+  static Disk the_disk;
+  return the_disk;
+}
+
+// Whether the disk does it.
+bool note_sync(int fd) {
+  std::string file(4096, '\0');
+  const ssize_t length =
+      ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), file.data(), file.size());
+  file.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+  const std::lock_guard lock(disk().mutex);
+  disk().synced.push_back(file);
+  return !disk().refuses || !disk().refuses(file);
+}
+
+int sync_by(const char* name, int fd) {
+  if (!note_sync(fd)) {
+    errno = EIO;
+    return -1;
+  }
+  return reinterpret_cast<int (*)(int)>(dlsym(RTLD_NEXT, name))(fd);
+}
+
+}  // namespace
+}  // namespace progress_tracker
+
+extern "C" int fsync(int fd) { return progress_tracker::sync_by("fsync", fd); }
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the system's is reserved
+extern "C" int fdatasync(int fd) { return progress_tracker::sync_by("fdatasync", fd); }
+
+namespace progress_tracker {
+namespace {
+
+using test::image_paths;
+using test::TempDirectory;
+using test::ThrowsError;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+class SyncTest : public testing::Test {
+ protected:
+  ~SyncTest() override { refuse({}); }
+
+  static void refuse(std::function<bool(const std::string&)> refuses) {
+    const std::lock_guard lock(disk().mutex);
+    disk().refuses = std::move(refuses);
+  }
+  static void refuse_what_ends_with(const std::string& end) {
+    refuse([end](const std::string& file) { return file.ends_with(end); });
+  }
+
+  // The files synced since the last call.
+  static std::vector<std::string> synced() {
+    const std::lock_guard lock(disk().mutex);
+    return std::exchange(disk().synced, {});
+  }
+
+  TempDirectory directory;
+  const fs::path path = directory / "jobs.db";
+  const std::string log = path.string() + "-wal";
+};
+
+TEST_F(SyncTest, SyncsTheLogAndTheDirectoryThatHasItsName) {
+  ProgressTracker tracker(path);
+  const JobId job = tracker.create_job("job", image_paths(3), {});
+  tracker.mark_completed(tracker.get_pending_images(job, 1).front().id);
+  synced();
+
+  tracker.sync();
+  EXPECT_THAT(synced(), ElementsAre(log, directory.path().string()));
+
+  // Another may have committed meanwhile, so there is always something to sync.
+  tracker.sync();
+  EXPECT_THAT(synced(), Contains(log));
+}
+
+TEST_F(SyncTest, CommitsBufferedMarksFirst) {
+  ProgressTracker tracker(path, {.mark_buffer = 100});
+  const JobId job = tracker.create_job("job", image_paths(3), {});
+  tracker.mark_completed(tracker.claim_images(job, 1).front().id);
+  tracker.sync();
+  EXPECT_EQ(ProgressTracker(path).get_status_counts(job)->completed, 1);
+}
+
+TEST_F(SyncTest, ANormalCommitSyncsNothingAndAFullOneTheLog) {
+  for (const bool full : {false, true}) {
+    ProgressTracker tracker(
+        path, {.synchronous = full ? Options::Synchronous::kFull : Options::Synchronous::kNormal});
+    const JobId job = tracker.create_job("job", image_paths(4), {});
+    for (const Image& image : tracker.claim_images(job, 2)) {
+      synced();
+      tracker.complete(image);
+      if (full) {
+        EXPECT_THAT(synced(), Contains(log));
+      } else {
+        EXPECT_THAT(synced(), IsEmpty());
+      }
+    }
+  }
+}
+
+TEST_F(SyncTest, ARefusedSyncIsAnIoErrorAndTheTrackerOnlyCloses) {
+  JobId job{};
+  {
+    ProgressTracker tracker(path);
+    job = tracker.create_job("job", image_paths(3), {});
+    const Image image = tracker.claim_images(job, 1).front();
+    refuse_what_ends_with("-wal");
+    EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kIo));
+
+    // The kernel has forgotten what it could not write: the next sync would succeed, and lie.
+    refuse({});
+    EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+    EXPECT_THAT([&] { tracker.complete(image); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+    EXPECT_THAT([&] { tracker.get_progress(job); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+    tracker.close();
+  }
+  ProgressTracker again(path);
+  again.sync();
+  EXPECT_EQ(again.get_status_counts(job)->total(), 3);
+}
+
+TEST_F(SyncTest, ARefusedSyncOfTheDirectoryIsAnIoErrorToo) {
+  ProgressTracker tracker(path);
+  tracker.create_job("job", image_paths(3), {});
+  refuse_what_ends_with(directory.path().filename().string());
+  EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kIo));
+}
+
+// ---- snapshot() --------------------------------------------------------------------------------
+
+class SnapshotSyncTest : public SyncTest {
+ protected:
+  SnapshotSyncTest() { ProgressTracker(path).create_job("job", image_paths(3), {}); }
+
+  // What begins with the copy's name.
+  std::vector<std::string> copies() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(directory.path())) {
+      if (entry.path().filename().string().find("copy.db") != std::string::npos) {
+        names.push_back(entry.path().filename());
+      }
+    }
+    return names;
+  }
+
+  const fs::path copy = directory / "copy.db";
+};
+
+TEST_F(SnapshotSyncTest, SyncsTheCopyBeforeItHasItsNameAndTheNameAfterwards) {
+  bool had_name_too_early = false;
+  bool copy_was_synced = false;
+  refuse([&](const std::string& file) {
+    if (file == directory.path()) {
+      return false;
+    }
+    copy_was_synced = copy_was_synced || file.find("copy.db") != std::string::npos;
+    had_name_too_early = had_name_too_early || fs::exists(copy);
+    return false;
+  });
+  synced();
+
+  snapshot(path, copy);
+
+  EXPECT_TRUE(copy_was_synced);
+  EXPECT_FALSE(had_name_too_early);
+  const auto files = synced();
+  EXPECT_EQ(files.back(), directory.path());
+}
+
+TEST_F(SnapshotSyncTest, ACopyThatCannotBeSyncedLeavesNothing) {
+  refuse([&](const std::string& file) { return file != directory.path(); });
+  EXPECT_THAT([&] { snapshot(path, copy); }, ThrowsError(ErrorCode::kIo));
+  EXPECT_THAT(copies(), IsEmpty());
+}
+
+TEST_F(SnapshotSyncTest, WhatTakesItsNameMeanwhileStays) {
+  refuse([&](const std::string& file) {
+    if (file != directory.path()) {
+      test::write_file(copy, "somebody else's");
+    }
+    return false;
+  });
+  EXPECT_THAT([&] { snapshot(path, copy); }, ThrowsError(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(test::contents_of(copy), "somebody else's");
+  EXPECT_THAT(copies(), ElementsAre("copy.db"));
+}
+
+}  // namespace
+}  // namespace progress_tracker
