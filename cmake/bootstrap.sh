@@ -2,7 +2,7 @@
 # From a fresh Debian machine to a result, in one command:
 #
 #   cmake/bootstrap.sh demo       builds the tool and runs it over real images, killing it half-way
-#   cmake/bootstrap.sh test       builds everything and runs every test but those labelled soak
+#   cmake/bootstrap.sh test       builds everything and runs every test
 #   cmake/bootstrap.sh sanitize   runs the tests under ASan+UBSan and under TSan
 #
 # Packages that are missing (cmake/packages.txt) are installed with apt-get; where none is missing,
@@ -44,11 +44,6 @@ build() {
   cmake --build "$directory" --parallel "$(nproc)"
 }
 
-run_tests() {
-  local directory=$1 left_out=$2
-  ctest --test-dir "$directory" --output-on-failure --parallel "$(nproc)" --label-exclude "$left_out"
-}
-
 # A build directory keeps the generator it was first configured with.
 if [ -z "${CMAKE_GENERATOR:-}" ] && command -v ninja >/dev/null; then
   export CMAKE_GENERATOR=Ninja
@@ -63,7 +58,7 @@ case "${1:-}" in
   test)
     install_packages build test
     build build -DPROGRESS_TRACKER_BUILD_TESTING=ON -DPROGRESS_TRACKER_BUILD_BENCHMARKS=ON
-    run_tests build '^soak$'
+    ctest --test-dir build --output-on-failure --parallel "$(nproc)"
     ;;
   sanitize)
     install_packages build test

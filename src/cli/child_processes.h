@@ -6,8 +6,8 @@
 // it says so.
 //
 // No command outlives the tool: the watchdog knows every group from before the command itself
-// starts, and a parent-death signal covers the moment until then. A process that leaves its group
-// on purpose (setsid) is out of reach.
+// starts, and a parent-death signal covers the moment until then. A process that leaves its group,
+// as setsid and timeout do, is out of reach.
 #ifndef PROGRESS_TRACKER_CLI_CHILD_PROCESSES_H_
 #define PROGRESS_TRACKER_CLI_CHILD_PROCESSES_H_
 

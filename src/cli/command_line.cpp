@@ -24,7 +24,8 @@ constexpr char kDescription[] =
     "on where the last one ended, however it ended.\n"
     "\n"
     "Examples:\n"
-    "  progress-tracker run --job thumbs --images photos -- convert {} -resize 200 out/{/.}.jpg\n"
+    "  progress-tracker run --job thumbs --images photos -- convert {} -resize 200 "
+    "thumbs/{/.}.jpg\n"
     "  find photos -name '*.png' -print0 | progress-tracker run --job check --from - -0 -- "
     "identify\n"
     "  progress-tracker status thumbs\n";
@@ -33,16 +34,20 @@ constexpr char kRunDescription[] =
     "Adds the images to the job and runs COMMAND for each one that is not completed or in error.\n"
     "\n"
     "Examples:\n"
-    "  progress-tracker run --job thumbs --images photos -- convert {} -resize 200 out/{/.}.jpg\n"
+    "  progress-tracker run --job thumbs --images photos -- convert {} -resize 200 "
+    "thumbs/{/.}.jpg\n"
     "  progress-tracker run --job check --from list.txt -j 8 --timeout 60 -- ./check.sh\n"
     "\n"
     "In each ARG: {} the path, {.} without extension, {/} without directory, {/.} without both,\n"
     "{//} the directory. If none occurs, the path is added at the end.\n";
 
 constexpr char kRunFooter[] =
-    "Exit codes: 0 all completed, 1 images in error, 2 usage, 3 not found, 4 stopped early with\n"
-    "images left, 6 database, 126 command cannot be run, 127 command not found, 130 SIGINT,\n"
-    "143 SIGTERM.";
+    "Exit codes: 0 nothing left to do here and no error (images in work in another run may be "
+    "left),\n"
+    "1 images in error, 2 usage, 3 not found, 4 stopped early with images left, 6 database,\n"
+    "126 command cannot be run, 127 command not found, 130 SIGINT, 143 SIGTERM.\n"
+    "\n"
+    "An image in error stays so: the same line again does not try it again.";
 
 constexpr char kStatusDescription[] =
     "Shows how far a job is, by split; without JOB, how far all jobs are. Changes nothing.\n";
@@ -158,6 +163,12 @@ void add_common_options(CLI::App& app, CommandLine& line) {
              "What the library logs to standard error [default: warn]");
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text.append(text.empty() ? "" : ",").append(word);
+  return text;
+}
+
 CLI::App* add_run(CLI::App& app, CommandLine& line, RunSettings& run, bool& null_separated,
                   std::string& extensions) {
   CLI::App* command = app.add_subcommand("run", "Run a command for each image of a job");
@@ -175,7 +186,10 @@ CLI::App* add_run(CLI::App& app, CommandLine& line, RunSettings& run, bool& null
   command
       ->add_flag("-0,--null", null_separated, "With --from: paths end in NUL, not in a line break")
       ->needs(from);
-  command->add_option("--ext", extensions, "With --images: extensions to look for, such as jpg,png")
+  command
+      ->add_option("--ext", extensions,
+                   "With --images: extensions to look for, in any case [default: " +
+                       joined(default_extensions()) + "]")
       ->type_name("LIST")
       ->needs(images);
   add_whole_number(*command, "-j,--jobs", run.workers, 0, kMostWorkers,
@@ -263,6 +277,10 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
     // Only `run` has a command; elsewhere "--" means what it always means.
     const bool is_run = !split.own.empty() && split.own.front() == "run";
     std::vector<std::string> own = is_run ? split.own : words;
+    if (!own.empty() && !own.front().starts_with('-') && !run_command->check_name(own.front()) &&
+        !status_command->check_name(own.front())) {
+      throw UsageError("no such command: " + display(own.front()));
+    }
     std::reverse(own.begin(), own.end());  // as CLI11 wants it
     app.parse(std::move(own));
     if (run_command->parsed()) {

@@ -23,6 +23,10 @@ std::string to_lower(std::string_view text) {
   return lower;
 }
 
+[[noreturn]] void refuse_directory(const fs::path& directory, std::error_code error) {
+  throw UsageError("--images " + display(directory.native()) + ": " + error.message());
+}
+
 // Collects images and hands them on a piece at a time.
 class Pieces {
  public:
@@ -67,9 +71,7 @@ class Scan {
     canonical_root_ = fs::canonical(root_, error);
     std::vector<Entry> entries;
     if (!error) entries = read_directory(root_, error);
-    if (error) {
-      throw UsageError("--images " + display(root_.native()) + ": " + error.message());
-    }
+    if (error) refuse_directory(root_, error);
     remember(root_);
     for (const Entry& entry : entries) {
       const std::string split = entry.is_directory() ? escape_for_display(entry.name()) : "";
@@ -186,6 +188,12 @@ std::vector<std::string> parse_extensions(std::string_view list) {
     begin = end + 1;
   }
   return extensions;
+}
+
+void check_directory(const fs::path& directory) {
+  std::error_code error;
+  const fs::directory_iterator unused(directory, error);
+  if (error) refuse_directory(directory, error);
 }
 
 std::size_t scan_images(const fs::path& directory, const std::vector<std::string>& extensions,

@@ -29,6 +29,9 @@ const std::vector<std::string>& default_extensions();
 // "jpg, .PNG" as {"jpg", "png"}. Throws UsageError if the list or one entry is empty.
 std::vector<std::string> parse_extensions(std::string_view list);
 
+// Throws UsageError if the directory cannot be read.
+void check_directory(const std::filesystem::path& directory);
+
 // The files below `directory` that have one of the extensions, in any case, in byte order of their
 // paths. A path is `directory`, its trailing slashes apart, joined with what is below; its split is
 // the first folder level below `directory`, escaped where the library would not take the name.
@@ -37,7 +40,7 @@ std::vector<std::string> parse_extensions(std::string_view list);
 // if it leads out of `directory`; no directory is entered twice, so a loop ends. A directory that
 // cannot be read is told to `complain` and left out; returns how many those were.
 //
-// Throws UsageError if `directory` itself cannot be read.
+// Throws UsageError as check_directory() does.
 std::size_t scan_images(const std::filesystem::path& directory,
                         const std::vector<std::string>& extensions, const PieceSink& sink,
                         const std::function<void(const std::string&)>& complain,

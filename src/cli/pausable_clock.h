@@ -4,8 +4,10 @@
 #define PROGRESS_TRACKER_CLI_PAUSABLE_CLOCK_H_
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 namespace progress_tracker::cli {
 
@@ -15,23 +17,27 @@ class PausableClock {
   using Clock = std::chrono::steady_clock;
   using TimePoint = Clock::time_point;
 
+  explicit PausableClock(std::function<TimePoint()> source = Clock::now)
+      : source_(std::move(source)) {}
+
   TimePoint now() const {
     const std::scoped_lock lock(mutex_);
-    return paused_at_.value_or(Clock::now()) - paused_for_;
+    return (paused_at_ ? *paused_at_ : source_()) - paused_for_;
   }
 
   void pause() {
     const std::scoped_lock lock(mutex_);
-    if (!paused_at_) paused_at_ = Clock::now();
+    if (!paused_at_) paused_at_ = source_();
   }
 
   void resume() {
     const std::scoped_lock lock(mutex_);
-    if (paused_at_) paused_for_ += Clock::now() - *paused_at_;
+    if (paused_at_) paused_for_ += source_() - *paused_at_;
     paused_at_.reset();
   }
 
  private:
+  const std::function<TimePoint()> source_;
   mutable std::mutex mutex_;
   std::optional<TimePoint> paused_at_;
   Clock::duration paused_for_{0};

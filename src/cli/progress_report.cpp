@@ -122,6 +122,11 @@ void ProgressReport::show_now() {
   complain(err_, format_plain(figures()));
 }
 
+void ProgressReport::show_what_is_due() {
+  const std::scoped_lock lock(mutex_);
+  show_what_is_due_locked();
+}
+
 void ProgressReport::finish(const StatusCounts& counts, const RunSummary& summary, int exit_code) {
   stop_ticking();
   const std::scoped_lock lock(mutex_);
@@ -132,31 +137,38 @@ void ProgressReport::finish(const StatusCounts& counts, const RunSummary& summar
     write_line(end_event(counts, summary, elapsed, exit_code));
     return;
   }
-  complain(err_, "job " + display(setup_.job) + ": " + std::to_string(counts.completed) + " of " +
-                     counted(counts.total(), "image") + " completed, " +
-                     counted(counts.error, "error") + ", " +
-                     std::to_string(counts.pending + counts.processing) +
-                     " left; this run: " + std::to_string(summary.completed) + " completed, " +
-                     counted(summary.errors, "error") + ", " + std::to_string(summary.released) +
-                     " given back, in " + format_duration(elapsed));
+  complain(
+      err_,
+      "job " + display(setup_.job) + ": " + std::to_string(counts.completed) + " of " +
+          counted(counts.total(), "image") + " completed, " + counted(counts.error, "error") +
+          ", " + std::to_string(counts.pending + counts.processing) + " left" +
+          (counts.processing > 0 ? " (" + std::to_string(counts.processing) + " in work elsewhere)"
+                                 : "") +
+          "; this run: " + std::to_string(summary.completed) + " completed, " +
+          counted(summary.errors, "error") + ", " + std::to_string(summary.released) +
+          " given back, in " + format_duration(elapsed));
 }
 
 void ProgressReport::tick() {
   std::unique_lock lock(mutex_);
   while (ticking_) {
-    const ProgressFigures now = figures();
-    if (setup_.mode == ProgressMode::kBar) {
-      draw_bar();
-    } else if (setup_.mode == ProgressMode::kJson) {
-      if (now.counts != last_counts_) write_line(progress_event(now));
-      last_counts_ = now.counts;
-    } else if (now.elapsed - last_shown_ >= kPlainInterval &&
-               now.percent() >= last_percent_ + kPlainPercent) {
-      complain(err_, format_plain(now));
-      last_shown_ = now.elapsed;
-      last_percent_ = now.percent();
-    }
+    show_what_is_due_locked();
     wake_.wait_for(lock, tick_interval(setup_.mode), [this] { return !ticking_; });
+  }
+}
+
+void ProgressReport::show_what_is_due_locked() {
+  const ProgressFigures now = figures();
+  if (setup_.mode == ProgressMode::kBar) {
+    draw_bar();
+  } else if (setup_.mode == ProgressMode::kJson) {
+    if (now.counts != last_counts_) write_line(progress_event(now));
+    last_counts_ = now.counts;
+  } else if (setup_.mode == ProgressMode::kPlain && now.elapsed - last_shown_ >= kPlainInterval &&
+             now.percent() >= last_percent_ + kPlainPercent) {
+    complain(err_, format_plain(now));
+    last_shown_ = now.elapsed;
+    last_percent_ = now.percent();
   }
 }
 

@@ -63,10 +63,14 @@ class ProgressReport {
 
   void show_now();
 
+  // Shows what is due by the clock. The report does it by itself all the time.
+  void show_what_is_due();
+
   void finish(const StatusCounts& counts, const RunSummary& summary, int exit_code);
 
  private:
   void tick();
+  void show_what_is_due_locked();
   void stop_ticking();
   ProgressFigures figures();
   void write_line(std::string_view line);

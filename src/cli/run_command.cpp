@@ -26,6 +26,7 @@
 #include "cli/watchdog.h"
 #include "progress_tracker/log.h"
 #include "progress_tracker/progress_tracker.h"
+#include "progress_tracker/rules.h"
 #include "progress_tracker/run_job.h"
 
 namespace progress_tracker::cli {
@@ -67,8 +68,22 @@ class LogToReport {
   ~LogToReport() { set_log_handler({}); }
 };
 
+// The file of --from; not open if the images come from elsewhere. Throws UsageError.
+std::ifstream open_list(const RunSettings& settings) {
+  std::ifstream list;
+  if (settings.from.empty() || settings.from == "-") return list;
+  list.open(settings.from, std::ios::binary);
+  std::error_code unknown;
+  if (!list || std::filesystem::is_directory(settings.from, unknown)) {
+    const int error = list ? EISDIR : errno;
+    throw UsageError("--from " + display(settings.from) + ": " +
+                     std::generic_category().message(error));
+  }
+  return list;
+}
+
 // Loads the images into the job, which is made if it is new.
-JobId load_images(Tracker& tracker, const RunSettings& settings, const Streams& streams,
+JobId load_images(Tracker& tracker, const RunSettings& settings, std::istream& list,
                   ProgressReport& report) {
   std::optional<JobId> job;
   std::size_t found = 0;
@@ -90,16 +105,7 @@ JobId load_images(Tracker& tracker, const RunSettings& settings, const Streams& 
       report.note(counted(static_cast<long long>(unreadable), "directory", "directories") +
                   " left out: what they hold is not part of the job");
     }
-  } else if (settings.from == "-") {
-    read_image_list(streams.in, settings.from, settings.separator, load);
   } else {
-    std::ifstream list(settings.from, std::ios::binary);
-    std::error_code unknown;
-    if (!list || std::filesystem::is_directory(settings.from, unknown)) {
-      const int error = list ? EISDIR : errno;
-      throw UsageError("--from " + display(settings.from) + ": " +
-                       std::generic_category().message(error));
-    }
     read_image_list(list, settings.from, settings.separator, load);
   }
   if (found == 0) {
@@ -211,6 +217,11 @@ int run_command(const RunSettings& settings, const std::string& database,
     complain(streams.err, cannot_start_message(settings.command.front(), command.error));
     return exit_code_for_start_error(command.error);
   }
+  // What is wrong with the rest of the line is said before there is a database.
+  check_job_name("run", settings.job);
+  if (!settings.images.empty()) check_directory(settings.images);
+  std::ifstream list = open_list(settings);
+
   const std::size_t workers = settings.workers != 0
                                   ? settings.workers
                                   : std::max<std::size_t>(1, std::thread::hardware_concurrency());
@@ -231,7 +242,7 @@ int run_command(const RunSettings& settings, const std::string& database,
   ChildProcesses children(watchdog, clock, command.path);
 
   ProgressTracker tracker(database);
-  const JobId job = load_images(tracker, settings, streams, report);
+  const JobId job = load_images(tracker, settings, list.is_open() ? list : streams.in, report);
   tracker.reset_stuck_images(job);
 
   ImageWork work(settings, children, interruption, report);

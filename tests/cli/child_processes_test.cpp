@@ -306,8 +306,10 @@ TEST_F(KilledToolTest, LeavesNoCommandBehindThoughTheWatchdogDiedFirst) {
 
 // Kills at whatever moment of starting and collecting the tool happens to be in.
 TEST_F(KilledToolTest, LeavesNothingBehindAtAnyMoment) {
+  // A time that nobody else on the machine sleeps.
+  const std::string time = "777.0" + std::to_string(getpid());
   for (int round = 0; round < 60; ++round) {
-    start_tool("sleep 777.0625 & echo > $1/runs");
+    start_tool("sleep " + time + " & echo > $1/runs");
     ASSERT_TRUE(eventually([&] { return has("runs") && has("watchdog"); }));
     std::this_thread::sleep_for(std::chrono::microseconds(137 * round));  // the moment of the kill
     kill_tool();
@@ -315,10 +317,10 @@ TEST_F(KilledToolTest, LeavesNothingBehindAtAnyMoment) {
     std::filesystem::remove(directory_.path() / "runs");
     std::filesystem::remove(directory_.path() / "watchdog");
   }
-  const auto was_left_behind = [](const std::filesystem::directory_entry& process) {
+  const auto was_left_behind = [&](const std::filesystem::directory_entry& process) {
     const std::string number = process.path().filename();
     return number.find_first_not_of("0123456789") == std::string::npos &&
-           read_file(process.path() / "cmdline").find("777.0625") != std::string::npos &&
+           read_file(process.path() / "cmdline").find(time) != std::string::npos &&
            is_running(static_cast<pid_t>(std::stol(number)));
   };
   EXPECT_TRUE(eventually([&] {

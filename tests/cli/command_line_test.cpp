@@ -140,7 +140,7 @@ TEST_F(CommandLineTest, RefusesWrongUsageWithExitCode2AndAShortText) {
   };
   for (const WrongCase& c : std::vector<WrongCase>{
            {{}, "subcommand"},
-           {{"fly"}, "subcommand"},
+           {{"fly"}, "no such command: fly"},
            {{"--", "run"}, ""},
            {{"--db"}, ""},
            {{"run", "--images", "d", "--", "c"}, "--job is required"},

@@ -122,6 +122,15 @@ class ToolTest(unittest.TestCase):
         return process
 
 
+    def start_logged_run(self, **options):
+        """The same, with its standard error in the file `log`."""
+        with open(self.path("log"), "wb") as log:
+            return self.start_waiting_run(stderr=log, **options)
+
+    def wait_for_log(self, text):
+        self.eventually(lambda: text.encode() in self.read("log"), text)
+
+
 class RunTest(ToolTest):
     def test_runs_the_command_once_for_each_image(self):
         self.make("d/train/a.jpg", "d/train/b.PNG", "d/val/c.gif", "d/e.webp", "d/notes.txt")
@@ -219,10 +228,15 @@ class RunTest(ToolTest):
     def test_two_runs_share_the_work(self):
         self.make(*(f"d/{i}.png" for i in range(60)))
         words = ("run", "--job", "j", "--images", "d", "-j2", "--", "sh", "-c",
-                 'echo "$1" >> seen', "sh")
+                 'echo $PPID >> runs; while [ ! -e go ]; do sleep 0.01; done; echo "$1" >> seen',
+                 "sh")
         processes = [self.start(*words) for _ in range(3)]
+        self.eventually(lambda: len(set(self.lines("runs"))) == 3, "all three at work")
+        self.make("go")
         for process in processes:
             self.finish(process, expect=0)
+        self.assertEqual(sorted(set(map(int, self.lines("runs")))),
+                         sorted(process.pid for process in processes))
         self.assertEqual(len(self.lines("seen")), 60)
         self.assertEqual(self.counts(), (0, 0, 60, 0))
 
@@ -242,9 +256,13 @@ class RunTest(ToolTest):
 
     def test_works_with_standard_streams_closed(self):
         self.make(*(f"d/{i}.png" for i in range(20)))
-        subprocess.run(["sh", "-c", f'exec "{TOOL}" run --job j --images d -- false <&- >&- 2>&-'],
-                       cwd=self.home, env=self.environment, timeout=DEADLINE_S, check=False)
-        self.assertEqual(self.counts(), (0, 0, 0, 20))
+        for command, status in (("false", 1), ("echo", 0)):
+            result = subprocess.run(
+                ["sh", "-c", f'exec "{TOOL}" run --job {command} --images d -- {command} <&- >&- 2>&-'],
+                cwd=self.home, env=self.environment, timeout=DEADLINE_S, check=False)
+            self.assertEqual(result.returncode, status)
+        self.assertEqual(self.counts("false"), (0, 0, 0, 20))
+        self.assertEqual(self.counts("echo"), (0, 0, 20, 0))
         for name in os.listdir(self.home):
             if not os.path.isdir(self.path(name)):
                 self.assertNotIn(b"progress-tracker: ", self.read(name), name)
@@ -262,6 +280,7 @@ class ExitCodeTest(ToolTest):
     def test_2_for_usage(self):
         self.make("d/a.png")
         for words in ([], ["run"], ["run", "--job", "j", "--images", "d"], ["status", "--nonsense"],
+                      ["bogus"], ["bogus", "--help"], ["run", "--job", "", "--images", "d", "--", "true"],
                       ["run", "--job", "j", "--images", "absent", "--", "true"],
                       ["run", "--job", "j", "--from", "absent", "--", "true"],
                       ["run", "--job", "j", "--from", "d", "--", "true"],
@@ -269,6 +288,9 @@ class ExitCodeTest(ToolTest):
                       ["run", "--job", "j", "--images", "d", "--db", ":memory:", "--", "true"]):
             self.tool(*words, expect=2)
             self.assertIn("progress-tracker: ", self.err, words)
+        self.assertEqual(os.listdir(self.home), ["d"])
+        self.tool("bogus", expect=2)
+        self.assertIn("no such command: bogus", self.err)
         self.tool("run", "--job", "j", "--from", "-", "--", "true", text=b"a\0b\0", expect=2)
         self.assertIn("-0", self.err)
 
@@ -357,10 +379,10 @@ class StopTest(ToolTest):
         self.assertEqual(self.counts(), (2, 0, 2, 0))
 
     def test_the_second_signal_kills(self):
-        process = self.start_waiting_run(
+        process = self.start_logged_run(
             script="trap '' INT TERM; echo $$ >> runs; while :; do sleep 0.01; done")
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
+        self.wait_for_log("SIGTERM: ")
         self.assertTrue(all(map(self.is_running, self.lines("runs"))))
         process.send_signal(signal.SIGINT)
         self.finish(process, expect=143)
@@ -368,9 +390,9 @@ class StopTest(ToolTest):
         self.assertEqual(self.counts(), (4, 0, 0, 0))
 
     def test_hang_up_drains(self):
-        process = self.start_waiting_run()
+        process = self.start_logged_run()
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.1)
+        self.wait_for_log("SIGHUP: ")
         self.assertTrue(all(map(self.is_running, self.lines("runs"))))
         self.make("go")
         self.finish(process, expect=4)
@@ -394,10 +416,11 @@ class StopTest(ToolTest):
         self.finish(process, expect=143)
 
     def test_nohup_is_respected(self):
-        process = self.start_waiting_run(
+        process = self.start_logged_run(
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.05)
+        process.send_signal(signal.SIGUSR1)  # seen by the same thread, which shows that in the log
+        self.wait_for_log("2 running")
         self.make("go")
         self.finish(process, expect=0)
 
