@@ -180,19 +180,14 @@ void ProgressTracker::mark_processing(std::span<const ImageId> image_ids) {
   call.write([&](Connection& db) {
     const WorkerId worker = impl_->worker.self();
     store::StateChanges changes(db, impl_->clock.wall_ms());
-    std::optional<ImageId> not_pending;
-    for (const ImageId id : ids) {
-      const auto result = changes.start(id, worker);
-      if (result == store::StateChanges::Result::kUnknown) {
-        throw_not_found(call.operation(), id);
-      }
-      if (result == store::StateChanges::Result::kStale && !not_pending.has_value()) {
-        not_pending = id;
-      }
+    const auto started = changes.start_all(ids, worker);
+    if (!started.unknown.empty()) {
+      throw_not_found(call.operation(), started.unknown.front());
     }
-    if (not_pending.has_value()) {
-      throw Error(ErrorCode::kInvalidTransition,
-                  "mark_processing: " + store::describe(*not_pending) + " is not pending");
+    if (!started.not_pending.empty()) {
+      throw Error(
+          ErrorCode::kInvalidTransition,
+          "mark_processing: " + store::describe(started.not_pending.front()) + " is not pending");
     }
     changes.finish();
   });

@@ -181,7 +181,7 @@ class Script {
 
   Step next(std::size_t claimed) {
     const std::size_t worker = below(kWorkers);
-    switch (below(27)) {
+    switch (below(29)) {
       case 0:
       case 1:
         return create_job(worker);
@@ -219,6 +219,9 @@ class Script {
         return die(worker);
       case 20:
         return restart(worker);
+      case 21:
+      case 22:
+        return mark_neighbours(worker);
       default:
         return claim_images(worker);
     }
@@ -328,6 +331,25 @@ class Script {
             }};
   }
 
+  // A run of neighbours, wherever each of them stands.
+  Step mark_neighbours(std::size_t worker) {
+    const std::string name = any_job();
+    const std::size_t skipped = below(4);
+    const std::size_t count = 2 + below(6);
+    const std::size_t error_at = below(12);
+    const int fence = below(3) == 0 ? static_cast<int>(below(3)) : 0;
+    return {"mark_outcomes of neighbours in " + name, [=](Side& side) {
+              Tracker& tracker = *side.workers[worker];
+              std::vector<Outcome> outcomes;
+              const auto all = tracker.get_images(side.job(name));
+              for (std::size_t i = skipped; i < std::min(skipped + count, all.size()); ++i) {
+                outcomes.push_back({all[i].image.id, fence, {}});
+                if (i == error_at) outcomes.back().error = "broken";
+              }
+              return std::to_string(tracker.mark_outcomes(outcomes));
+            }};
+  }
+
   Step release_images(std::size_t worker, std::size_t claimed) {
     const auto chosen = some_claims(claimed);
     const int fence = any_fence();
@@ -426,8 +448,7 @@ class Script {
             }};
   }
 
-  // ---- Choices
-  // -----------------------------------------------------------------------------------
+  // ---- Choices ----------------------------------------------------------------------------------
 
   // std::uniform_int_distribution would give other scripts with another standard library.
   std::size_t below(std::size_t bound) { return random_() % bound; }

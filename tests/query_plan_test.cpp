@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "progress_tracker/progress_tracker.h"
+#include "store/schema.h"
 #include "support.h"
 
 namespace progress_tracker {
@@ -28,7 +30,7 @@ using test::TempDirectory;
 using testing::HasSubstr;
 using testing::Not;
 
-// The statements that any connection opened while this object exists has run.
+// The statements that any connection opened while this object exists has run, and how often.
 class StatementLog {
  public:
   StatementLog() {
@@ -39,18 +41,45 @@ class StatementLog {
   StatementLog& operator=(const StatementLog&) = delete;
   ~StatementLog() { sqlite3_cancel_auto_extension(reinterpret_cast<void (*)()>(&attach)); }
 
-  static std::set<std::string>& statements() {
-    static std::set<std::string> all;
+  static std::map<std::string, int>& statements() {
+    static std::map<std::string, int> all;
     return all;
+  }
+
+  // How many statements a call runs.
+  template <typename Call>
+  static int run_by(const Call& call) {
+    statements().clear();
+    call();
+    int count = 0;
+    for (const auto& [sql, times] : statements()) count += times;
+    return count;
+  }
+
+  // How many steps of SQLite's machine they take.
+  template <typename Call>
+  static int steps_of(const Call& call) {
+    steps() = 0;
+    call();
+    return steps();
   }
 
  private:
   static int attach(sqlite3* db, char** /*error*/, const void* /*api*/) {
-    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, &note, nullptr);
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT | SQLITE_TRACE_PROFILE, &note, nullptr);
   }
-  static int note(unsigned /*kind*/, void* /*context*/, void* statement, void* /*text*/) {
-    statements().insert(sqlite3_sql(static_cast<sqlite3_stmt*>(statement)));
+  static int note(unsigned kind, void* /*context*/, void* about, void* /*text*/) {
+    auto* statement = static_cast<sqlite3_stmt*>(about);
+    if (kind == SQLITE_TRACE_PROFILE) {
+      steps() += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1);
+    } else {
+      ++statements()[sqlite3_sql(statement)];
+    }
     return 0;
+  }
+  static int& steps() {
+    static int count = 0;
+    return count;
   }
 };
 
@@ -163,7 +192,7 @@ TEST_F(QueryPlanTest, NoStatementWalksThroughAllImagesOrStates) {
   use_everything();
   const auto statements = StatementLog::statements();
   std::size_t queries = 0;
-  for (const std::string& sql : statements) {
+  for (const auto& [sql, times] : statements) {
     if (!is_query(sql) || sql.find("sqlite_schema") != std::string::npos) {
       continue;
     }
@@ -196,7 +225,7 @@ TEST_F(QueryPlanTest, WhatIsRareIsFoundByItsOwnIndex) {
       {"status = 3", "USING (COVERING )?INDEX state_error"},
   };
   std::size_t found = 0;
-  for (const std::string& sql : statements) {
+  for (const auto& [sql, times] : statements) {
     // What was never started has no row in `state`; it is looked for where the started ones end.
     if (!sql.starts_with("SELECT") || sql.find("FROM state") == std::string::npos) {
       continue;
@@ -214,7 +243,7 @@ TEST_F(QueryPlanTest, WhatIsRareIsFoundByItsOwnIndex) {
 TEST_F(QueryPlanTest, PagesAndClaimsComeInOrderWithoutSorting) {
   const StatementLog log;
   use_everything();
-  for (const std::string& sql : StatementLog::statements()) {
+  for (const auto& [sql, times] : StatementLog::statements()) {
     const bool is_page = sql.starts_with("SELECT") && sql.find("LIMIT") != std::string::npos &&
                          sql.find("ORDER BY") != std::string::npos &&
                          sql.find("GROUP BY") == std::string::npos;
@@ -224,6 +253,89 @@ TEST_F(QueryPlanTest, PagesAndClaimsComeInOrderWithoutSorting) {
     if (is_page && !is_small) {
       EXPECT_THAT(plan_of(sql), Not(HasSubstr("TEMP B-TREE"))) << sql;
     }
+  }
+}
+
+// Neighbours that stand alike are claimed and marked by a few statements, however many they are.
+TEST_F(QueryPlanTest, AThousandNeighboursTakeAsManyStatementsAsTen) {
+  const StatementLog log;
+  ProgressTracker tracker(path);
+  const JobId job = tracker.create_job("job", image_paths(5'000), {});
+  const auto claim = [&](std::size_t count) {
+    return StatementLog::run_by([&] { EXPECT_EQ(tracker.claim_images(job, count).size(), count); });
+  };
+  // Those that were claimed, and those that get_pending_images() gave, of which nobody knows.
+  const auto mark = [&](const std::vector<Image>& images) {
+    std::vector<Outcome> outcomes;
+    for (const Image& image : images) {
+      outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
+    }
+    return StatementLog::run_by(
+        [&] { EXPECT_EQ(tracker.mark_outcomes(outcomes), outcomes.size()); });
+  };
+  tracker.claim_images(job, 1);
+
+  const int claim_ten = claim(10);
+  EXPECT_EQ(claim(1'000), claim_ten);
+  const int mark_ten = mark(tracker.claim_images(job, 10));
+  EXPECT_EQ(mark(tracker.claim_images(job, 1'000)), mark_ten);
+  const int mark_ten_unstarted = mark(tracker.get_pending_images(job, 10));
+  EXPECT_EQ(mark(tracker.get_pending_images(job, 1'000)), mark_ten_unstarted);
+  const auto start = [&](std::size_t count) {
+    std::vector<ImageId> ids;
+    for (const Image& image : tracker.get_pending_images(job, count)) ids.push_back(image.id);
+    return StatementLog::run_by([&] { tracker.mark_processing(ids); });
+  };
+  const int start_ten = start(10);
+  EXPECT_EQ(start(1'000), start_ten);
+  EXPECT_GT(std::min({claim_ten, mark_ten, mark_ten_unstarted, start_ten}), 2);
+}
+
+// However far a job is, by whatever way its images were marked.
+TEST_F(QueryPlanTest, TheNextImagesCostTheSameHoweverManyAreDone) {
+  using Mark = std::function<void(ProgressTracker&, const std::vector<Image>&)>;
+  const std::map<std::string, Mark> ways{
+      {"mark_completed",
+       [](ProgressTracker& tracker, const std::vector<Image>& images) {
+         for (const Image& image : images) tracker.mark_completed(image.id);
+       }},
+      {"mark_error",
+       [](ProgressTracker& tracker, const std::vector<Image>& images) {
+         for (const Image& image : images) tracker.mark_error(image.id, "broken");
+       }},
+      {"mark_outcomes",
+       [](ProgressTracker& tracker, const std::vector<Image>& images) {
+         std::vector<Outcome> outcomes;
+         for (const Image& image : images) outcomes.push_back({.id = image.id, .error = {}});
+         tracker.mark_outcomes(outcomes);
+       }},
+      {"mark_processing",
+       [](ProgressTracker& tracker, const std::vector<Image>& images) {
+         std::vector<ImageId> ids;
+         for (const Image& image : images) ids.push_back(image.id);
+         tracker.mark_processing(ids);
+       }},
+      {"claim_images",
+       [](ProgressTracker& tracker, const std::vector<Image>& images) {
+         tracker.claim_images(store::job_of(images[0].id), images.size());
+       }},
+  };
+  const StatementLog log;
+  ProgressTracker tracker(path);
+  for (const auto& [name, mark] : ways) {
+    const JobId job = tracker.create_job(name, image_paths(3'000), {});
+    const auto look = [&] {
+      return StatementLog::steps_of([&] { tracker.get_pending_images(job, 10); });
+    };
+    const int at_first = look();
+    ASSERT_GT(at_first, 0);
+
+    for (int i = 0; i < 5; ++i) mark(tracker, tracker.get_pending_images(job, 500));
+
+    ASSERT_EQ(tracker.get_status_counts(job)->pending, 500) << name;
+    EXPECT_LE(look(), at_first + at_first / 2) << name;
+    EXPECT_LE(StatementLog::steps_of([&] { tracker.claim_images(job, 10); }), 10 * at_first)
+        << name;
   }
 }
 

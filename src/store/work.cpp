@@ -40,10 +40,10 @@ constexpr char kSelectDiedSql[] =
 // Params: after, last.
 constexpr char kAnyStateSql[] = "SELECT 1 FROM state WHERE id > ? AND id <= ? LIMIT 1";
 
-// Params: worker, now, first, last.
-constexpr char kStartRunSql[] =
+// First state rows for a run of images. Params: status, worker, now, first, last.
+constexpr char kInsertStatesSql[] =
     "INSERT INTO state (id, status, split, attempts, deaths, worker, started_at, changed_at) "
-    "SELECT id, 1, split, 1, 0, ?1, ?2, ?2 FROM image WHERE id BETWEEN ?3 AND ?4";
+    "SELECT id, ?1, split, 1, 0, ?2, ?3, ?3 FROM image WHERE id BETWEEN ?4 AND ?5";
 // Params: worker, now, id.
 constexpr char kStartAgainSql[] =
     "UPDATE state SET status = 1, attempts = attempts + 1, worker = ?1, started_at = ?2, "
@@ -52,13 +52,18 @@ constexpr char kStartAgainSql[] =
 // Params: id.
 constexpr char kSelectStateSql[] = "SELECT status, attempts, split FROM state WHERE id = ?";
 constexpr char kSelectSplitSql[] = "SELECT split FROM image WHERE id = ?";
+// Images and whether they have a state row. Params: first, last.
+constexpr char kSelectSplitsSql[] =
+    "SELECT image.id, image.split, state.id IS NOT NULL "
+    "FROM image LEFT JOIN state ON state.id = image.id "
+    "WHERE image.id BETWEEN ? AND ? ORDER BY image.id";
 // Params: first, last.
 constexpr char kSelectStatesSql[] =
     "SELECT id, status, attempts, split FROM state WHERE id BETWEEN ? AND ? ORDER BY id";
-// Params: id, status, split, worker, now.
+// Of an image that ends without having been started. Params: id, status, split, now.
 constexpr char kInsertStateSql[] =
-    "INSERT INTO state (id, status, split, attempts, deaths, worker, started_at, changed_at) "
-    "VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?5)";
+    "INSERT INTO state (id, status, split, attempts, deaths, started_at, changed_at) "
+    "VALUES (?1, ?2, ?3, 1, 0, ?4, ?4)";
 // Params: status, now, id.
 constexpr char kSetStatusSql[] =
     "UPDATE state SET status = ?, worker = NULL, changed_at = ? WHERE id = ?";
@@ -135,14 +140,36 @@ void append_died(Connection& connection, const JobRow& job, std::int64_t limit,
 
 std::int64_t number(ImageId image) { return static_cast<std::int64_t>(image); }
 
-// The length of the run of consecutive ids that `next_id(i)` gives from `begin` on.
-template <typename IdAt>
-std::size_t run_length(std::size_t begin, std::size_t size, const IdAt& id_at) {
-  std::size_t end = begin + 1;
-  while (end < size && id_at(end) == id_at(end - 1) + 1) {
-    ++end;
+// How many at the beginning are neighbours that were never started: at least 1.
+std::size_t unstarted_in_a_row(std::span<const Candidate> candidates) {
+  std::size_t length = 1;
+  while (length < candidates.size() && candidates[length].attempts == 0 &&
+         number(candidates[length].image.id) == number(candidates[length - 1].image.id) + 1) {
+    ++length;
   }
-  return end - begin;
+  return length;
+}
+
+// How many at the beginning are neighbours: at least 1.
+std::size_t neighbours(std::span<const ImageId> images) {
+  std::size_t length = 1;
+  while (length < images.size() && number(images[length]) == number(images[length - 1]) + 1) {
+    ++length;
+  }
+  return length;
+}
+
+// How many at the beginning are neighbours that completed under the same attempt; 0: the first one
+// is an error.
+std::size_t completions_in_a_row(std::span<const Outcome> outcomes) {
+  std::size_t length = 0;
+  while (length < outcomes.size() && !outcomes[length].error.has_value() &&
+         outcomes[length].attempt == outcomes.front().attempt &&
+         number(outcomes[length].id) ==
+             number(outcomes.front().id) + static_cast<std::int64_t>(length)) {
+    ++length;
+  }
+  return length;
 }
 
 }  // namespace
@@ -167,18 +194,16 @@ std::vector<Image> claim(Connection& connection, JobRow job, WorkerId worker, st
   CountChanges counts;
   std::vector<Image> images;
   images.reserve(candidates.size());
-  const auto id_at = [&](std::size_t i) { return number(candidates[i].image.id); };
   for (std::size_t i = 0; i < candidates.size();) {
+    const ImageId first = candidates[i].image.id;
     std::size_t length = 1;
     if (candidates[i].attempts == 0) {
-      length = run_length(i, candidates.size(), id_at);
-      const auto again = std::find_if(candidates.begin() + static_cast<std::ptrdiff_t>(i),
-                                      candidates.begin() + static_cast<std::ptrdiff_t>(i + length),
-                                      [](const Candidate& each) { return each.attempts > 0; });
-      length = static_cast<std::size_t>(again - candidates.begin()) - i;
-      Query(connection, kStartRunSql, worker, now, id_at(i), id_at(i + length - 1)).run();
+      length = unstarted_in_a_row(std::span(candidates).subspan(i));
+      Query(connection, kInsertStatesSql, Status::kProcessing, worker, now, first,
+            candidates[i + length - 1].image.id)
+          .run();
     } else {
-      Query(connection, kStartAgainSql, worker, now, id_at(i)).run();
+      Query(connection, kStartAgainSql, worker, now, first).run();
     }
     for (const std::size_t end = i + length; i < end; ++i) {
       counts.move(candidates[i].split, Status::kPending, Status::kProcessing);
@@ -249,7 +274,7 @@ StateChanges::Result StateChanges::mark(ImageId image, int attempt,
   } else if (state.attempts > 0) {
     Query(connection_, kStartAndEndSql, to, now_, image).run();
   } else {
-    insert_state(*job, image, state.split, to, std::nullopt);
+    insert_state(*job, image, state.split, to);
   }
   counts_.move(state.split, state.status, to);
   if (error.has_value()) {
@@ -265,48 +290,58 @@ StateChanges::Result StateChanges::mark(ImageId image, int attempt,
 
 StateChanges::Marked StateChanges::mark_all(std::span<const Outcome> outcomes) {
   Marked marked;
-  const auto id_at = [&](std::size_t i) { return number(outcomes[i].id); };
-  for (std::size_t i = 0; i < outcomes.size();) {
-    const auto same_kind = [&](const Outcome& each) {
-      return !each.error.has_value() && each.attempt == outcomes[i].attempt;
-    };
-    // A run of neighbours that completed under the same attempt: one statement instead of many.
-    const std::size_t length = run_length(i, outcomes.size(), id_at);
-    const auto run = outcomes.subspan(i, length);
-    const auto end = std::find_if_not(run.begin(), run.end(), same_kind);
-    const auto same = static_cast<std::size_t>(end - run.begin());
-    JobChanges* job = same > 1 ? job_changes(outcomes[i].id) : nullptr;
-    if (const std::size_t done = job != nullptr ? complete_run(*job, run.first(same)) : 0;
-        done > 0) {
-      marked.applied += done;
-      i += done;
-      continue;
+  while (!outcomes.empty()) {
+    const std::size_t length = completions_in_a_row(outcomes);
+    JobChanges* job = length > 1 ? job_changes(outcomes.front().id) : nullptr;
+    if (job != nullptr) {
+      complete_run(*job, outcomes.first(length), marked);
+      outcomes = outcomes.subspan(length);
+    } else {
+      mark_one(outcomes.front(), marked);
+      outcomes = outcomes.subspan(1);
     }
-    const Outcome& outcome = outcomes[i];
-    switch (mark(outcome.id, outcome.attempt,
-                 outcome.error.has_value() ? std::optional<std::string_view>(*outcome.error)
-                                           : std::nullopt)) {
-      case Result::kApplied:
-        ++marked.applied;
-        break;
-      case Result::kUnknown:
-        marked.unknown.push_back(outcome.id);
-        break;
-      case Result::kCompleted:
-        ++marked.refused;
-        break;
-      case Result::kStale:
-        break;
-    }
-    ++i;
   }
   return marked;
 }
 
+void StateChanges::mark_one(const Outcome& outcome, Marked& marked) {
+  switch (mark(
+      outcome.id, outcome.attempt,
+      outcome.error.has_value() ? std::optional<std::string_view>(*outcome.error) : std::nullopt)) {
+    case Result::kApplied:
+      ++marked.applied;
+      break;
+    case Result::kUnknown:
+      marked.unknown.push_back(outcome.id);
+      break;
+    case Result::kCompleted:
+      ++marked.refused;
+      break;
+    case Result::kStale:
+      break;
+  }
+}
+
+// Those of the run that stand alike are completed by one statement, any other by itself.
+void StateChanges::complete_run(JobChanges& job, std::span<const Outcome> run, Marked& marked) {
+  while (!run.empty()) {
+    std::size_t done = complete_processing(run);
+    if (done == 0 && run.front().attempt == 0) {
+      done = insert_states(job, run.front().id, run.size(), Status::kCompleted, std::nullopt);
+    }
+    after_completions(job, run.first(done));
+    marked.applied += done;
+    if (done == 0) {
+      mark_one(run.front(), marked);
+      done = 1;
+    }
+    run = run.subspan(done);
+  }
+}
+
 // Completes the images at the beginning of the run that are processing under its attempt, or under
 // any where that is 0. Returns how many.
-std::size_t StateChanges::complete_run(JobChanges& job, std::span<const Outcome> run) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> splits;  // split, how many
+std::size_t StateChanges::complete_processing(std::span<const Outcome> run) {
   std::size_t good = 0;
   for (Query query(connection_, kSelectStatesSql, run.front().id, run.back().id); query.next();) {
     if (query.integer(0) != number(run[good].id) ||
@@ -314,42 +349,77 @@ std::size_t StateChanges::complete_run(JobChanges& job, std::span<const Outcome>
         (run.front().attempt != 0 && query.integer(2) != run.front().attempt)) {
       break;
     }
-    const std::int64_t split = query.integer(3);
-    if (splits.empty() || splits.back().first != split) {
-      splits.emplace_back(split, 0);
-    }
-    ++splits.back().second;
+    counts_.move(query.integer(3), Status::kProcessing, Status::kCompleted);
     ++good;
   }
-  if (good == 0) {
-    return 0;
-  }
-  Query(connection_, kCompleteRunSql, now_, run.front().id, run[good - 1].id).run();
-  for (const auto& [split, count] : splits) {
-    counts_.move(split, Status::kProcessing, Status::kCompleted, count);
-  }
-  for (const Outcome& outcome : run.first(good)) {
-    after_completion(job, outcome.id);
+  if (good > 0) {
+    Query(connection_, kCompleteRunSql, now_, run.front().id, run[good - 1].id).run();
   }
   return good;
 }
 
-StateChanges::Result StateChanges::start(ImageId image, WorkerId worker) {
-  JobChanges* job = job_changes(image);
+// Gives the first state row to the images at the beginning of a run of neighbours that have none.
+// Returns how many.
+std::size_t StateChanges::insert_states(JobChanges& job, ImageId first, std::size_t length,
+                                        Status status, std::optional<WorkerId> worker) {
+  const std::int64_t end = number(first) + static_cast<std::int64_t>(length);
+  std::size_t inserted = 0;
+  for (Query query(connection_, kSelectSplitsSql, first, std::min(end - 1, job.row.last_id()));
+       query.next() && query.integer(2) == 0; ++inserted) {
+    counts_.move(query.integer(1), Status::kPending, status);
+  }
+  if (inserted > 0) {
+    Query query(connection_, kInsertStatesSql, status);
+    if (worker.has_value()) {
+      query.bind(2, *worker);
+    } else {
+      query.bind(2, nullptr);
+    }
+    query.bind(3, now_);
+    query.bind(4, first);
+    query.bind(5, number(first) + static_cast<std::int64_t>(inserted) - 1);
+    query.run();
+    job.started = true;
+  }
+  return inserted;
+}
+
+void StateChanges::after_completions(JobChanges& job, std::span<const Outcome> completed) {
+  for (const Outcome& outcome : completed) {
+    after_completion(job, outcome.id);
+  }
+}
+
+StateChanges::Started StateChanges::start_all(std::span<const ImageId> images, WorkerId worker) {
+  Started result;
+  while (!images.empty()) {
+    const ImageId first = images.front();
+    JobChanges* job = job_changes(first);
+    std::size_t done = 0;
+    if (job != nullptr) {
+      done = insert_states(*job, first, neighbours(images), Status::kProcessing, worker);
+    }
+    if (done == 0) {
+      start_again(job, first, worker, result);
+      done = 1;
+    }
+    images = images.subspan(done);
+  }
+  return result;
+}
+
+// For an image that has a state row, or does not exist.
+void StateChanges::start_again(const JobChanges* job, ImageId image, WorkerId worker,
+                               Started& result) {
   State state;
   if (job == nullptr || !read_state(image, state)) {
-    return Result::kUnknown;
-  }
-  if (state.status != Status::kPending) {
-    return Result::kStale;
-  }
-  if (state.attempts > 0) {
-    Query(connection_, kStartAgainSql, worker, now_, image).run();
+    result.unknown.push_back(image);
+  } else if (state.status != Status::kPending) {
+    result.not_pending.push_back(image);
   } else {
-    insert_state(*job, image, state.split, Status::kProcessing, worker);
+    Query(connection_, kStartAgainSql, worker, now_, image).run();
+    counts_.move(state.split, Status::kPending, Status::kProcessing);
   }
-  counts_.move(state.split, Status::kPending, Status::kProcessing);
-  return Result::kApplied;
 }
 
 StateChanges::Result StateChanges::release(ImageId image, int attempt) {
@@ -398,16 +468,8 @@ void StateChanges::set_status(ImageId image, const State& from, Status to) {
   counts_.move(from.split, from.status, to);
 }
 
-void StateChanges::insert_state(JobChanges& job, ImageId image, std::int64_t split, Status status,
-                                std::optional<WorkerId> worker) {
-  Query query(connection_, kInsertStateSql, image, status, split);
-  if (worker.has_value()) {
-    query.bind(4, *worker);
-  } else {
-    query.bind(4, nullptr);
-  }
-  query.bind(5, now_);
-  query.run();
+void StateChanges::insert_state(JobChanges& job, ImageId image, std::int64_t split, Status status) {
+  Query(connection_, kInsertStateSql, image, status, split, now_).run();
   job.started = true;
 }
 

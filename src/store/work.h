@@ -53,8 +53,13 @@ class StateChanges {
   // As mark() for each, in list order. Messages must be clean.
   Marked mark_all(std::span<const Outcome> outcomes);
 
-  // Pending to processing. kStale: it is not pending.
-  Result start(ImageId image, WorkerId worker);
+  struct Started {
+    std::vector<ImageId> unknown;
+    std::vector<ImageId> not_pending;
+  };
+
+  // Pending to processing. `images`: in order of id, each once.
+  Started start_all(std::span<const ImageId> images, WorkerId worker);
 
   // Processing to pending. Attempt 0: whatever the attempt. kStale: another attempt, or not
   // processing.
@@ -82,10 +87,15 @@ class StateChanges {
   // Reads where the image stands; false: no such image.
   bool read_state(ImageId image, State& state);
   void set_status(ImageId image, const State& from, Status to);
-  void insert_state(JobChanges& job, ImageId image, std::int64_t split, Status status,
-                    std::optional<WorkerId> worker);
+  void insert_state(JobChanges& job, ImageId image, std::int64_t split, Status status);
+  std::size_t insert_states(JobChanges& job, ImageId first, std::size_t length, Status status,
+                            std::optional<WorkerId> worker);
+  void start_again(const JobChanges* job, ImageId image, WorkerId worker, Started& result);
+  void mark_one(const Outcome& outcome, Marked& marked);
+  void complete_run(JobChanges& job, std::span<const Outcome> run, Marked& marked);
+  std::size_t complete_processing(std::span<const Outcome> run);
+  void after_completions(JobChanges& job, std::span<const Outcome> completed);
   void after_completion(JobChanges& job, ImageId image);
-  std::size_t complete_run(JobChanges& job, std::span<const Outcome> run);
   void advance_started(JobChanges& job);
 
   sqlite::Connection& connection_;

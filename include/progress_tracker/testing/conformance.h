@@ -1460,6 +1460,32 @@ TYPED_TEST_P(TrackerConformance, UnfencedOutcomesApplyWhoeverHoldsTheImage) {
   EXPECT_TRUE(this->record("b").started_at);
 }
 
+// Neighbours in one list, as a loop over get_pending_images() gives them, while others are at work.
+TYPED_TEST_P(TrackerConformance, UnfencedCompletionsOfNeighboursApplyWhereverEachStands) {
+  this->create("a b c d e f g h i", "x x y y x y x x y");
+  auto other = this->traits.another();
+  other->mark_processing(this->ids("c d e"));
+  other->release_images(std::vector{this->record("e").image});
+  this->fail_all("f");
+  this->complete_all("g");
+  std::vector<progress_tracker::Outcome> outcomes;
+  for (const auto id : this->ids("a b c d e f g h")) outcomes.push_back({id, 0, std::nullopt});
+
+  EXPECT_EQ(this->tracker->mark_outcomes(outcomes), 8U);
+
+  EXPECT_EQ(this->counts(), "1 0 8 0");
+  const auto splits = this->tracker->get_progress_by_split(this->job);
+  EXPECT_EQ(this->listed(splits.at("x")), "0 0 5 0");
+  EXPECT_EQ(this->listed(splits.at("y")), "1 0 3 0");
+  for (const char* path : {"a", "b", "c", "d", "f", "g", "h"}) {
+    EXPECT_EQ(this->record(path).attempts, 1) << path;
+  }
+  EXPECT_EQ(this->record("e").attempts, 2) << "a mark starts a pending image";
+  EXPECT_EQ(this->message("f"), "");
+  EXPECT_TRUE(this->record("a").started_at && this->record("a").finished_at);
+  EXPECT_EQ(this->paths_of(this->claim()), "i");
+}
+
 TYPED_TEST_P(TrackerConformance,
              CompletingAgainUnderTheSameAttemptCountsAsAppliedAndChangesNothing) {
   this->create("a");
@@ -2788,6 +2814,7 @@ REGISTER_TYPED_TEST_SUITE_P(
     AnOutcomeForAnImageThatWasGivenBackIsSkipped, AnOutcomeWithAnAttemptThatNeverWasIsSkipped,
     AnOutcomeOfADeadWorkerAppliesUntilItsImageIsStartedAgain,
     UnfencedOutcomesApplyWhoeverHoldsTheImage,
+    UnfencedCompletionsOfNeighboursApplyWhereverEachStands,
     CompletingAgainUnderTheSameAttemptCountsAsAppliedAndChangesNothing,
     CompletingACompletedImageUnderAnotherAttemptIsSkipped,
     AnErrorOutcomeForACompletedImageIsSkipped, AnErrorRepeatedUnderTheSameAttemptIsApplied,
