@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::size_t kIdBytes = 16;
 
+// A link or a pipe of this name is somebody's trap: nothing is written through it, nor waited for.
+constexpr int kOpenFlags = O_NOFOLLOW | O_NONBLOCK;
+
 [[noreturn]] void refuse(const std::string& path, const char* what) {
   const int error = errno;
   throw Error(error == ENOSPC || error == EDQUOT ? ErrorCode::kFull : ErrorCode::kIo,
@@ -48,7 +51,7 @@ std::string to_hex(const std::array<unsigned char, kIdBytes>& bytes) {
 std::string worker_file_of(const std::string& database) { return database + "-workers"; }
 
 WorkerFile WorkerFile::open(const std::string& path) {
-  const int fd = open_closed_at_fork(path.c_str(), O_RDONLY, 0);
+  const int fd = open_closed_at_fork(path.c_str(), O_RDONLY | kOpenFlags, 0);
   if (fd < 0 && errno == ENOENT) {
     return {};
   }
@@ -56,7 +59,7 @@ WorkerFile WorkerFile::open(const std::string& path) {
 }
 
 WorkerFile WorkerFile::open_or_make(const std::string& path, const std::string& database) {
-  int fd = open_closed_at_fork(path.c_str(), O_RDWR, 0);
+  int fd = open_closed_at_fork(path.c_str(), O_RDWR | kOpenFlags, 0);
   if (fd >= 0 || errno != ENOENT) {
     return adopt(fd, path);
   }
@@ -84,6 +87,9 @@ WorkerFile WorkerFile::adopt(int fd, const std::string& path) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) {
     refuse(path, "examine");
+  }
+  if (!S_ISREG(info.st_mode)) {
+    throw Error(ErrorCode::kIo, "workers: " + path + ": not a regular file");
   }
   file.device_ = info.st_dev;
   file.inode_ = info.st_ino;

@@ -347,6 +347,7 @@ void snapshot(const std::filesystem::path& path, const std::filesystem::path& ou
   PROGRESS_TRACKER_TRACE("snapshot");
   const std::string target = SnapshotFile::checked(out);
   Session session(path, /*read_only=*/true, busy_timeout);
+  SnapshotFile::check_not_beside(target, session.path());
   struct stat info {};
   const bool known = ::stat(session.path().c_str(), &info) == 0;
   SnapshotFile file(target, known ? info.st_mode & 0777U : 0644U);

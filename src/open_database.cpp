@@ -7,10 +7,12 @@
 #include <cstring>
 #include <optional>
 #include <system_error>
+#include <vector>
 
 #include "log_internal.h"
 #include "progress_tracker/error.h"
 #include "sqlite/after_fork.h"
+#include "sqlite/durable.h"
 #include "sqlite/file_identity.h"
 #include "sqlite/transaction.h"
 #include "store/schema.h"
@@ -59,10 +61,24 @@ void check_kind(FileKind kind, const std::string& path, bool read_only) {
   }
 }
 
+// Each new name is synced, or a power loss could take the directories with all that is in them.
 void make_directories(const std::string& path) {
-  const auto parent = std::filesystem::path(path).parent_path();
+  std::vector<std::filesystem::path> missing;
   std::error_code error;
-  std::filesystem::create_directories(parent, error);
+  auto directory = std::filesystem::path(path).parent_path();
+  for (; !std::filesystem::exists(directory, error) && !error;
+       directory = directory.parent_path()) {
+    missing.push_back(directory);
+  }
+  for (; !missing.empty() && !error; missing.pop_back()) {
+    std::filesystem::create_directory(missing.back(), error);
+    try {
+      sqlite::sync_directory_of(missing.back().native());
+    } catch (const sqlite::Failure&) {
+      // Its parent cannot be opened by us, or does not sync directories: SQLite passes over that
+      // too.
+    }
+  }
   if (error) {
     refuse(error.value(), path, "cannot make its directory");
   }
@@ -75,6 +91,38 @@ void check_writable(const std::string& path, bool exists) {
   }
   if (exists && ::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) != 0) {
     refuse(errno, path, "cannot write to it");
+  }
+  // As somebody else leaves them who reads the database where others may write.
+  for (const char* suffix : {"-wal", "-shm", "-workers"}) {
+    const std::string side = path + suffix;
+    if (::faccessat(AT_FDCWD, side.c_str(), R_OK | W_OK, AT_EACCESS) != 0 && errno != ENOENT) {
+      refuse(errno, path, "cannot write to " + side + " beside it");
+    }
+  }
+}
+
+bool has_content(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return !error && size > 0;
+}
+
+// A log whose database is gone may hold the latest commits of one that was moved away, and SQLite
+// would remove it. So it gets a second name. Returns a warning.
+std::string keep_lost_log(const std::string& path) {
+  constexpr int kMostKept = 1000;
+  const std::string log = path + "-wal";
+  for (int number = 1;; ++number) {
+    const std::string kept = log + "-lost-" + std::to_string(number);
+    if (::link(log.c_str(), kept.c_str()) == 0) {
+      return "open: " + path +
+             ": is new, but a write-ahead log lay there, perhaps with commits of "
+             "a database that was moved away; it is kept as " +
+             kept;
+    }
+    if (errno != EEXIST || number == kMostKept) {
+      refuse(errno, path, "is missing, and its write-ahead log, which is there, cannot be kept");
+    }
   }
 }
 
@@ -113,12 +161,34 @@ void switch_to_wal(Connection& connection, const std::string& path, sqlite::Wait
   }
 }
 
+// The identity as the log has it, which may be newer than the header.
+void check_through_log(const std::string& path, const Options& options, Clock& clock) {
+  sqlite::WaitBudget budget(clock, options.busy_timeout);
+  sqlite::retry("open", path, options, budget, [&] {
+    try {
+      Connection connection(path, OpenMode::kReadOnly);
+      connection.set_budget(&budget);
+      check_kind(store::kind_of(connection), path, true);
+    } catch (const sqlite::Failure& failure) {
+      if (failure.primary() == SQLITE_READONLY || failure.primary() == SQLITE_CANTOPEN) {
+        refuse(ErrorCode::kIo, path,
+               std::string("is in WAL mode, and SQLite cannot make its -wal and -shm beside it, or "
+                           "use them: read a snapshot() of it (") +
+                   failure.what() + ")");
+      }
+      throw;
+    }
+  });
+}
+
 }  // namespace
 
 std::string prepare_database(const std::filesystem::path& given, const Options& options,
                              Clock& clock) {
   sqlite::forget_parents_files();
   std::string path = sqlite::canonical_path(given);
+  // Before the database: whoever makes one makes its log later.
+  const bool has_log = has_content(path + "-wal");
   std::error_code ignored;
   const bool exists = std::filesystem::exists(path, ignored);
   if (!exists) {
@@ -143,14 +213,19 @@ std::string prepare_database(const std::filesystem::path& given, const Options& 
     internal::log(LogLevel::kWarn, warning);
   }
   if (options.read_only) {
+    check_through_log(path, options, clock);
     return path;
   }
   check_writable(path, exists);
+  if (kind == FileKind::kNew && has_log) {
+    internal::log(LogLevel::kWarn, keep_lost_log(path));
+  }
 
   sqlite::WaitBudget budget(clock, options.busy_timeout);
   sqlite::retry("open", path, options, budget, [&] {
     Connection connection(path, OpenMode::kCreate);
     connection.set_budget(&budget);
+    connection.leave_log_at_close(true);
     if (sqlite3_db_readonly(connection.handle(), "main") == 1) {
       refuse(ErrorCode::kReadOnly, path, "cannot be written");
     }
@@ -159,6 +234,7 @@ std::string prepare_database(const std::filesystem::path& given, const Options& 
     if (store::kind_of(connection) != FileKind::kOurs) {
       make_schema(connection, path);
     }
+    connection.leave_log_at_close(false);  // it is ours
     if (!is_wal(connection)) {
       switch_to_wal(connection, path, budget);
     }

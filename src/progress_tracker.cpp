@@ -50,15 +50,19 @@ ProgressTracker::~ProgressTracker() {
     static_cast<void>(impl_.release());
     return;
   }
+  PROGRESS_TRACKER_TRACE("ProgressTracker.~ProgressTracker");
   try {
     impl_->close();
   } catch (const std::exception& error) {
     // A destructor cannot report it otherwise. What was acknowledged is committed; held marks are
     // what Options::mark_buffer puts at stake, and their images are worked on again.
     impl_->gate.close();
-    internal::log(LogLevel::kError, "~ProgressTracker: " + impl_->path + ": lost " +
-                                        std::to_string(impl_->buffer.size()) +
-                                        " buffered marks: " + error.what());
+    const std::size_t held = impl_->buffer.size();
+    internal::log(LogLevel::kError,
+                  "~ProgressTracker: " + impl_->path + ": " +
+                      (held > 0 ? "lost " + std::to_string(held) + " buffered marks"
+                                : std::string("the images it holds will count a death")) +
+                      ": " + error.what());
     impl_->let_go();
   }
 }

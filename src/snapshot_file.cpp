@@ -91,6 +91,16 @@ std::string SnapshotFile::checked(const std::filesystem::path& target) {
   return path;
 }
 
+void SnapshotFile::check_not_beside(const std::string& target, const std::string& database) {
+  std::error_code ignored;
+  const std::string real = std::filesystem::weakly_canonical(target, ignored).native();
+  for (const char* suffix : {"-wal", "-shm", "-journal", "-workers"}) {
+    if (real == database + suffix) {
+      refuse(target, "has the name of a side file of the database itself");
+    }
+  }
+}
+
 SnapshotFile::SnapshotFile(std::string target, mode_t mode)
     : target_(std::move(target)), partial_(random_name(target_)) {
   const int fd = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);

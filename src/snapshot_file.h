@@ -14,6 +14,9 @@ class SnapshotFile {
   // `target` made absolute. Throws Error kInvalidArgument if it cannot be a new database's name.
   static std::string checked(const std::filesystem::path& target);
 
+  // Throws Error kInvalidArgument if that is the name of a side file of `database`.
+  static void check_not_beside(const std::string& target, const std::string& database);
+
   // Makes an empty file with a name of its own in the directory of `target`, which checked() has
   // returned; `mode` is cut by umask. Throws Error: kReadOnly, kFull, kIo.
   SnapshotFile(std::string target, mode_t mode);

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "clock.h"
 #include "fork_generation.h"
@@ -113,10 +114,11 @@ class ProgressTracker::Impl::Call {
   ~Call() {
     const std::string notice = impl_.transactions.take_notice();
     impl_.gate.leave();
-    for (const std::string& each : {warning_, notice}) {
-      if (!each.empty()) {
-        internal::log(LogLevel::kWarn, each);
-      }
+    for (const std::string& warning : warnings_) {
+      internal::log(LogLevel::kWarn, warning);
+    }
+    if (!notice.empty()) {
+      internal::log(LogLevel::kWarn, notice);
     }
   }
 
@@ -124,7 +126,7 @@ class ProgressTracker::Impl::Call {
 
   void warn(std::string warning) {
     if (!warning.empty()) {
-      warning_ = std::move(warning);
+      warnings_.push_back(std::move(warning));
     }
   }
 
@@ -155,7 +157,7 @@ class ProgressTracker::Impl::Call {
  private:
   Impl& impl_;
   std::string_view operation_;
-  std::string warning_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace progress_tracker

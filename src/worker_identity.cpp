@@ -58,7 +58,9 @@ bool WorkerIdentity::is_alive(WorkerId worker) {
 
 void WorkerIdentity::farewell() {
   const WorkerId worker = self();
-  if (worker != WorkerId{0}) {
+  const auto holds_images = [&](sqlite::Connection& db) { return store::holds_images(db, worker); };
+  // Else there is nothing to wait for other writers for: the next worker to register forgets it.
+  if (worker != WorkerId{0} && transactions_.read("close", holds_images)) {
     transactions_.write("close", [&](sqlite::Connection& db) { store::say_farewell(db, worker); });
   }
   locks_.drop();

@@ -535,6 +535,31 @@ TEST_F(BusyTest, ACloseThatCannotSayFarewellLeavesTheTrackerOpen) {
   EXPECT_THAT([&] { tracker->checkpoint(job); }, ThrowsError(ErrorCode::kClosed));
 }
 
+TEST_F(BusyTest, AWorkerThatHoldsNothingIsClosedWithoutWaiting) {
+  blocker->run("COMMIT");
+  const auto tracker = open(50ms);
+  tracker->mark_completed(tracker->claim_images(job, 1).at(0).id);
+  blocker->run("BEGIN IMMEDIATE");
+
+  tracker->close();
+
+  EXPECT_EQ(clock.total_slept(), 0ms);
+}
+
+TEST_F(BusyTest, TheDestructorSaysWhatANamedCloseWouldHaveThrown) {
+  blocker->run("COMMIT");
+  auto tracker = open(0ms);
+  tracker->claim_images(job, 1);
+  blocker->run("BEGIN IMMEDIATE");
+  const test::LogCapture log;
+
+  tracker.reset();
+
+  EXPECT_THAT(log.lines(),
+              ElementsAre(testing::Pair(
+                  LogLevel::kError, AllOf(HasSubstr("will count a death"), HasSubstr("locked")))));
+}
+
 TEST_F(BusyTest, OpeningWaitsForAnExclusiveLockAndNotLonger) {
   blocker->run("COMMIT; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
 

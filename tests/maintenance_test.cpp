@@ -79,6 +79,34 @@ class LiveWriter {
   std::jthread thread_;
 };
 
+// What no program can store, however it writes.
+TEST_F(MaintenanceTest, TheTablesRefuseWhatCannotBe) {
+  for (const char* sql : {
+           "UPDATE state SET deaths = attempts + 1",
+           "UPDATE state SET deaths = -1",
+           "UPDATE state SET attempts = 0",
+           "UPDATE state SET status = 4",
+           "UPDATE state SET worker = NULL WHERE status = 1",
+           "UPDATE state SET worker = 1 WHERE status = 2",
+           "UPDATE job SET name = ''",
+           "UPDATE job SET processed_count = published + 1",
+           "UPDATE job SET processed_count = published, error_count = 1",
+           "UPDATE job SET started = published + 1",
+           "UPDATE job SET upstream = id",
+           "UPDATE split SET completed = total + 1",
+           "UPDATE split SET error = -1",
+           "INSERT INTO image (id, directory, name, split) SELECT 9, directory, name, split "
+           "FROM image LIMIT 1",
+           "UPDATE image SET name = NULL",
+           "UPDATE image SET name = 5",
+       }) {
+    EXPECT_THAT([&] { falsify(sql); },
+                testing::Throws<std::runtime_error>(testing::Property(
+                    &std::runtime_error::what, testing::HasSubstr("constraint failed"))))
+        << sql;
+  }
+}
+
 // ---- examine -----------------------------------------------------------------------------------
 
 TEST_F(MaintenanceTest, AHealthyFileIsHealthy) {
@@ -404,6 +432,21 @@ TEST_F(MaintenanceTest, SnapshotRefusesANameWhoseSideFilesExist) {
     EXPECT_THAT([&] { snapshot(database, copy); }, ThrowsError(ErrorCode::kInvalidArgument))
         << suffix;
     std::filesystem::remove(copy.native() + suffix);
+  }
+}
+
+TEST_F(MaintenanceTest, SnapshotRefusesTheNameOfASideFileOfTheDatabaseItself) {
+  for (const std::string suffix : {"-wal", "-shm", "-journal", "-workers"}) {
+    std::filesystem::remove(database.native() + suffix);
+    EXPECT_THAT([&] { snapshot(database, database.native() + suffix); },
+                ThrowsError(ErrorCode::kInvalidArgument))
+        << suffix;
+    std::filesystem::create_symlink(directory.path(), directory / "link");
+    EXPECT_THAT(
+        [&] { snapshot(database, directory / "link" / (database.filename().native() + suffix)); },
+        ThrowsError(ErrorCode::kInvalidArgument))
+        << suffix;
+    std::filesystem::remove(directory / "link");
   }
 }
 

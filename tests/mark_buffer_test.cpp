@@ -322,6 +322,20 @@ TEST_F(MarkBufferTest, WhatBecameImpossibleIsDroppedWithOneWarningAndTheOthersAr
   EXPECT_THAT(log.lines(), ElementsAre(Pair(LogLevel::kWarn, HasSubstr("2"))));
 }
 
+TEST_F(MarkBufferTest, ACallThatHasMoreToWarnOfWarnsOfBoth) {
+  const ImageId id = claimed();
+  const auto paths = image_paths(1);
+  const std::vector<std::string> splits{"another"};
+  tracker->mark_error(id, "broken");
+  other.mark_completed(id);
+  const LogCapture log;
+
+  tracker->create_job("job", paths, splits);
+
+  EXPECT_THAT(log.lines(), ElementsAre(Pair(LogLevel::kWarn, HasSubstr("dropped 1")),
+                                       Pair(LogLevel::kWarn, HasSubstr("keeps the split of 1"))));
+}
+
 TEST_F(MarkBufferTest, MarksForAJobThatIsGoneAreDropped) {
   const ImageId of_job = claimed();
   const JobId doomed = other.create_job("doomed", image_paths(3), {});

@@ -118,6 +118,21 @@ TEST_P(MovedTest, IsNoticedBeforeTheNextAcknowledgement) {
   EXPECT_THAT([&] { tracker.reset_stuck_images(job); }, ThrowsError(ErrorCode::kDatabaseMoved));
 }
 
+// Or a display would show the old file for ever.
+TEST_P(MovedTest, IsNoticedByReaders) {
+  ProgressTracker writer(path);
+  ProgressTracker reader(path, {.read_only = true});
+  for (ProgressTracker* tracker : {&writer, &reader}) {
+    ASSERT_EQ(tracker->get_status_counts(job)->pending, 10);
+  }
+  move();
+
+  for (ProgressTracker* tracker : {&writer, &reader}) {
+    EXPECT_THAT([&] { tracker->get_status_counts(job); }, ThrowsError(ErrorCode::kDatabaseMoved));
+    EXPECT_THAT([&] { tracker->list_jobs(); }, ThrowsError(ErrorCode::kDatabaseMoved));
+  }
+}
+
 TEST_P(MovedTest, IsNoticedByAClaim) {
   const test::LogCapture quiet;  // the destructor cannot say farewell
   ProgressTracker tracker(path);

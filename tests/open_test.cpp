@@ -67,6 +67,18 @@ class OpenTest : public testing::Test {
     EXPECT_EQ(snapshot_of(directory.path()), before) << "after opening for reading";
   }
 
+  // The same where SQLite has to read the log to know, and makes its index of it, the -shm file.
+  static void expect_refused_with_its_log(const fs::path& path, ErrorCode code) {
+    const std::string before = contents_of(path);
+    const std::string log = contents_of(path.native() + "-wal");
+    ASSERT_NE(log, "");
+    for (const bool read_only : {false, true, false}) {
+      EXPECT_THAT(opening(path, {.read_only = read_only}), ThrowsError(code));
+      EXPECT_TRUE(contents_of(path) == before) << "changed, read_only " << read_only;
+      EXPECT_TRUE(contents_of(path.native() + "-wal") == log) << "changed, read_only " << read_only;
+    }
+  }
+
   // A database of ours with two images, one of them completed.
   JobId make_database(const fs::path& path) {
     ProgressTracker tracker(path);
@@ -105,6 +117,37 @@ TEST_F(OpenTest, AZeroByteFileIsNew) {
   make_database(path);
 
   EXPECT_EQ(Outsider(path).value("PRAGMA journal_mode"), "wal");
+}
+
+// Somebody moved the database and left the log, with its latest commits.
+TEST_F(OpenTest, KeepsALogWhoseDatabaseIsGone) {
+  const fs::path path = directory / "jobs.db";
+  {
+    ProgressTracker tracker(path);
+    tracker.create_job("job", image_paths(2), {});
+    fs::copy_file(path, directory / "moved.db");
+    fs::copy_file(path.native() + "-wal", directory / "moved.db-wal");
+  }
+  fs::rename(directory / "moved.db", directory / "elsewhere.db");
+  for (const bool empty_file : {false, true}) {
+    const fs::path here = directory / "moved.db";
+    const std::string log = contents_of(here.native() + "-wal");
+    ASSERT_NE(log, "");
+    if (empty_file) {
+      write_file(here, "");
+    }
+    const test::LogCapture captured;
+
+    { EXPECT_THAT(ProgressTracker(here).list_jobs(), IsEmpty()); }
+
+    const std::string kept = here.native() + "-wal-lost-" + (empty_file ? "2" : "1");
+    EXPECT_TRUE(contents_of(kept) == log);
+    EXPECT_THAT(captured.lines(), ElementsAre(testing::Pair(LogLevel::kWarn, HasSubstr(kept))));
+    fs::remove(here);
+    fs::copy_file(kept, here.native() + "-wal", fs::copy_options::overwrite_existing);
+  }
+  fs::rename(directory / "moved.db-wal-lost-1", directory / "elsewhere.db-wal");
+  EXPECT_EQ(ProgressTracker(directory / "elsewhere.db").list_jobs().size(), 1U);
 }
 
 TEST_F(OpenTest, FindsEverythingAgain) {
@@ -529,6 +572,31 @@ TEST_F(OpenTest, RefusesANewerSchema) {
   expect_refused(directory / "jobs.db", ErrorCode::kSchemaTooNew);
 }
 
+// What only the log says, as a crash may leave it: the header is older.
+TEST_F(OpenTest, RefusesANewerSchemaThatOnlyTheLogKnowsOf) {
+  make_database(directory / "live.db");
+  {
+    Outsider live(directory / "live.db");
+    live.run("PRAGMA user_version = " + std::to_string(store::kSchemaVersion + 1));
+    fs::copy_file(directory / "live.db", directory / "jobs.db");
+    fs::copy_file(directory / "live.db-wal", directory / "jobs.db-wal");
+  }
+  expect_refused_with_its_log(directory / "jobs.db", ErrorCode::kSchemaTooNew);
+}
+
+TEST_F(OpenTest, RefusesADatabaseOfOursWithTheLogOfAnother) {
+  make_database(directory / "jobs.db");
+  {
+    Outsider foreign(directory / "foreign.db");
+    foreign.run("PRAGMA journal_mode = WAL; CREATE TABLE t (x)");
+    fs::copy_file(directory / "foreign.db-wal", directory / "jobs.db-wal");
+  }
+  expect_refused_with_its_log(directory / "jobs.db", ErrorCode::kForeignDatabase);
+
+  fs::remove(directory / "jobs.db-wal");
+  EXPECT_EQ(ProgressTracker(directory / "jobs.db").get_status_counts(JobId{1})->completed, 1);
+}
+
 TEST_F(OpenTest, RefusesASchemaVersionThatIsNegative) {
   make_database(directory / "jobs.db");
   Outsider(directory / "jobs.db").run("PRAGMA user_version = -1");
@@ -567,6 +635,28 @@ TEST_F(OpenTest, ADatabaseWithoutItsTablesIsCorrupt) {
         tracker.create_job("job", image_paths(1), {});
       },
       ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(OpenTest, ALinkOrAPipeInPlaceOfTheWorkersFileIsATrap) {
+  const fs::path path = directory / "jobs.db";
+  const fs::path side = directory / "jobs.db-workers";
+  const JobId job = make_database(path);
+  fs::remove(side);
+  write_file(directory / "victim", "short");
+  fs::create_symlink(directory / "victim", side);
+  {
+    ProgressTracker tracker(path);
+    EXPECT_THAT([&] { tracker.claim_images(job); }, ThrowsError(ErrorCode::kIo));
+  }
+  EXPECT_EQ(contents_of(directory / "victim"), "short");
+
+  fs::remove(side);
+  ASSERT_EQ(::mkfifo(side.c_str(), 0666), 0);
+  ProgressTracker tracker(path);
+  EXPECT_THAT([&] { tracker.claim_images(job); }, ThrowsError(ErrorCode::kIo));
+
+  fs::remove(side);
+  EXPECT_EQ(tracker.claim_images(job).size(), 1U);
 }
 
 // ---- Read-only ---------------------------------------------------------------------------------
@@ -721,6 +811,37 @@ TEST_F(OpenUnprivileged, ADirectoryWeMayNotWriteIsReadOnly) {
             0);
 
   EXPECT_EQ(snapshot_of(directory.path()), before);
+}
+
+TEST_F(OpenUnprivileged, ASideFileWeMayNotWriteIsReadOnlyAndNamed) {
+  make_database(directory / "jobs.db");
+  fs::permissions(directory / "jobs.db", fs::perms{0666});
+  for (const std::string side : {"jobs.db-wal", "jobs.db-shm", "jobs.db-workers"}) {
+    write_file(directory / side, "");
+    fs::permissions(directory / side, fs::perms{0444});
+
+    EXPECT_EQ(as_nobody([&] {
+                const auto error = test::error_of(opening(directory / "jobs.db"));
+                require(error.has_value() && error->code() == ErrorCode::kReadOnly, "read-only");
+                require(std::string(error->what()).find(side) != std::string::npos, "named");
+              }),
+              0)
+        << side;
+    fs::permissions(directory / side, fs::perms{0666});
+  }
+}
+
+// The log needs its -shm file, which cannot be made here.
+TEST_F(OpenUnprivileged, AFileInADirectoryWeMayNotWriteIsReadAsASnapshotOnly) {
+  make_database(directory / "sub/jobs.db");
+  fs::permissions(directory / "sub", fs::perms{0555});
+
+  EXPECT_EQ(as_nobody([&] {
+              const auto error = test::error_of(reading(directory / "sub/jobs.db"));
+              require(error.has_value() && error->code() == ErrorCode::kIo, "io");
+              require(std::string(error->what()).find("snapshot()") != std::string::npos, "advice");
+            }),
+            0);
 }
 
 TEST_F(OpenUnprivileged, AFileWeMayOnlyReadCanBeReadBesideItsWriter) {

@@ -64,11 +64,15 @@ class ProgressTracker final : public Tracker {
   // Throws Error:
   //   kInvalidArgument  an empty path, ":memory:", or an option out of its range
   //   kNotFound         read_only, and there is no such file
-  //   kReadOnly         not read_only, and we may not write the file or its directory
+  //   kReadOnly         not read_only, and we may not write the file, its side files or directory
   //   kNotADatabase, kForeignDatabase, kSchemaTooNew, kSchemaTooOld, kUnsupportedFilesystem
-  //                     the file is not ours to use and was left as it was, byte for byte
+  //                     the file is not ours to use; it and its log were left as they were, byte
+  //                     for byte
   //   kBusy             the file could not be had within busy_timeout
-  //   kCorrupt, kFull, kIo
+  //   kIo               read_only, and nobody has the file open, and SQLite cannot make its -shm
+  //                     file beside it (see maintenance.h, snapshot()); any other refusal of the
+  //                     system
+  //   kCorrupt, kFull
   explicit ProgressTracker(const std::filesystem::path& db_path, Options options = {});
 
   // As close(), but never throws: what close() would throw is logged at error.

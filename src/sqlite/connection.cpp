@@ -71,6 +71,10 @@ void Connection::configure(const Options& options) {
                                                              : "PRAGMA synchronous = NORMAL");
 }
 
+void Connection::leave_log_at_close(bool leave) {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave ? 1 : 0, nullptr);
+}
+
 void Connection::execute(const char* sql) {
   const int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) {

@@ -56,6 +56,10 @@ class Connection {
   // The settings that hold for every connection of a tracker. Asks and writes nothing in the file.
   void configure(const Options& options);
 
+  // Whether closing leaves the write-ahead log as it is, where the last connection to close would
+  // otherwise copy it into the file and remove it: for files that may turn out not to be ours.
+  void leave_log_at_close(bool leave);
+
   // Runs statements that return nothing. For set-up; what runs often is a Query.
   void execute(const char* sql);
 

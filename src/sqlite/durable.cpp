@@ -8,11 +8,8 @@
 #include <filesystem>
 
 namespace progress_tracker::sqlite {
-namespace {
 
-// The log's name is in its directory, and the connection that made the log is the only one that
-// would sync that.
-void sync_directory(const std::string& path) {
+void sync_directory_of(const std::string& path) {
   const std::string directory = std::filesystem::path(path).parent_path().native();
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) {
@@ -25,8 +22,6 @@ void sync_directory(const std::string& path) {
     throw Failure(SQLITE_IOERR_DIR_FSYNC, "cannot sync " + directory + ": " + std::strerror(error));
   }
 }
-
-}  // namespace
 
 void sync_to_disk(Connection& connection, const std::string& path) {
   // The log is opened by the first read.
@@ -41,7 +36,9 @@ void sync_to_disk(Connection& connection, const std::string& path) {
   if (synced != SQLITE_OK) {
     throw Failure(synced, "the disk refused to sync the write-ahead log");
   }
-  sync_directory(path);
+  // The log's name is in its directory, and the connection that made the log is the only one that
+  // would sync that.
+  sync_directory_of(path);
 }
 
 }  // namespace progress_tracker::sqlite

@@ -14,6 +14,9 @@ namespace progress_tracker::sqlite {
 // transaction. Throws Failure.
 void sync_to_disk(Connection& connection, const std::string& path);
 
+// Syncs the directory that `path` is in, and with it the name. Throws Failure.
+void sync_directory_of(const std::string& path);
+
 }  // namespace progress_tracker::sqlite
 
 #endif  // PROGRESS_TRACKER_SRC_SQLITE_DURABLE_H_

@@ -143,7 +143,7 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
   });
 }
 
-// In WAL mode SQLite itself writes on into a file that nobody else can find any more.
+// In WAL mode SQLite itself goes on with a file that nobody else can find any more.
 void Transactions::check_not_moved(std::string_view operation, const Connection& connection) {
   if (connection.has_moved()) {
     throw Error(ErrorCode::kDatabaseMoved,
@@ -187,6 +187,7 @@ void Transactions::run_read(std::string_view operation, const Step& step) {
     check_not_poisoned(operation);
     const Scope scope(connection, budget);
     Query(connection, "BEGIN").run();
+    check_not_moved(operation, connection);
     step(connection);
     Query(connection, "COMMIT").run();
   });

@@ -19,7 +19,7 @@ CREATE TABLE property (
 
 CREATE TABLE job (
   id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id BETWEEN 1 AND 0x7fffffff),
-  name TEXT UNIQUE,
+  name TEXT UNIQUE CHECK (name <> ''),
   upstream INTEGER REFERENCES job (id) CHECK (upstream <> id),
   ready INTEGER NOT NULL CHECK (ready BETWEEN 0 AND 1),
   loader INTEGER,
@@ -30,7 +30,8 @@ CREATE TABLE job (
   processed_count INTEGER NOT NULL DEFAULT 0 CHECK (processed_count >= 0),
   error_count INTEGER NOT NULL DEFAULT 0 CHECK (error_count >= 0),
   created_at INTEGER NOT NULL,
-  updated_at INTEGER NOT NULL
+  updated_at INTEGER NOT NULL,
+  CHECK (processed_count + error_count <= published)
 ) STRICT;
 CREATE INDEX job_upstream ON job (upstream) WHERE upstream IS NOT NULL;
 CREATE INDEX job_unfinished ON job (ready) WHERE name IS NULL OR loader IS NOT NULL;
@@ -67,7 +68,7 @@ CREATE TABLE state (
   status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 3),
   split INTEGER NOT NULL,
   attempts INTEGER NOT NULL CHECK (attempts > 0),
-  deaths INTEGER NOT NULL CHECK (deaths >= 0),
+  deaths INTEGER NOT NULL CHECK (deaths BETWEEN 0 AND attempts),
   worker INTEGER,
   started_at INTEGER NOT NULL,
   changed_at INTEGER NOT NULL,

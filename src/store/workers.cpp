@@ -101,8 +101,12 @@ void remove_worker(Connection& connection, WorkerId worker) {
   Query(connection, kDeleteWorkerSql, worker).run();
 }
 
+bool holds_images(Connection& connection, WorkerId worker) {
+  return count_held(connection, worker) > 0;
+}
+
 void say_farewell(Connection& connection, WorkerId worker) {
-  if (count_held(connection, worker) > 0) {
+  if (holds_images(connection, worker)) {
     Query(connection, kFarewellSql, worker).run();
   } else {
     remove_worker(connection, worker);
@@ -115,7 +119,7 @@ void forget_dead_workers(Connection& connection, WorkerId self, const IsAlive& i
     all.push_back(WorkerId{query.integer(0)});
   }
   for (const WorkerId worker : all) {
-    if (worker != self && !is_alive(worker) && count_held(connection, worker) == 0 &&
+    if (worker != self && !is_alive(worker) && !holds_images(connection, worker) &&
         !Query(connection, kLoadsSql, worker).next()) {
       remove_worker(connection, worker);
     }

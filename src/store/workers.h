@@ -25,6 +25,8 @@ void remove_worker(sqlite::Connection& connection, WorkerId worker);
 // leaves no row.
 void say_farewell(sqlite::Connection& connection, WorkerId worker);
 
+bool holds_images(sqlite::Connection& connection, WorkerId worker);
+
 // Forgets dead workers that hold nothing and load nothing.
 void forget_dead_workers(sqlite::Connection& connection, WorkerId self, const IsAlive& is_alive);
 
