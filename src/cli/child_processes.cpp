@@ -41,8 +41,9 @@ class Descriptor {
 };
 
 struct Start {
-  const char* program;
+  const Program& program;
   char* const* words;
+  char* const* shell_words;  // for /bin/sh: its name, the program, its arguments
   WatchedGroup& watched;
   pid_t tool;
   int null_input;
@@ -65,7 +66,11 @@ struct Start {
   sigemptyset(&none);
   if (dup2(start.null_input, STDIN_FILENO) >= 0 && dup2(start.error_output, STDERR_FILENO) >= 0) {
     sigprocmask(SIG_SETMASK, &none, nullptr);
-    execve(start.program, start.words, environ);
+    if (start.program.open_files) setrlimit(RLIMIT_NOFILE, &*start.program.open_files);
+    execve(start.program.path.c_str(), start.words, environ);
+    if (errno == ENOEXEC && start.program.for_shell) {
+      execve(start.shell_words[0], start.shell_words, environ);
+    }
   }
   start.watched.start_error.store(errno);
   _exit(127);
@@ -133,9 +138,18 @@ class ChildProcesses::Running {
  public:
   Running(ChildProcesses& owner, const std::vector<std::string>& words)
       : owner_(owner), slot_(owner.taken_.size()) {
+    // The words twice, once behind the shell.
+    const std::string shell = "/bin/sh";
     std::vector<char*> pointers;
-    pointers.reserve(words.size() + 1);
-    for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+    const auto add = [&](const std::string& word) {
+      pointers.push_back(const_cast<char*>(word.c_str()));
+    };
+    for (const std::string& word : words) add(word);
+    pointers.push_back(nullptr);
+    const std::size_t behind = pointers.size();
+    add(shell);
+    add(owner_.program_.path);
+    std::for_each(words.begin() + 1, words.end(), add);
     pointers.push_back(nullptr);
 
     std::array<int, 2> ends{-1, -1};
@@ -146,8 +160,9 @@ class ChildProcesses::Running {
 
     take_slot();
     try {
-      process_ = start_patiently({.program = owner_.program_.c_str(),
+      process_ = start_patiently({.program = owner_.program_,
                                   .words = pointers.data(),
+                                  .shell_words = pointers.data() + behind,
                                   .watched = watched(),
                                   .tool = getpid(),
                                   .null_input = owner_.null_input_,
@@ -303,7 +318,7 @@ class ChildProcesses::Running {
   bool was_cut_ = false;
 };
 
-ChildProcesses::ChildProcesses(Watchdog& watchdog, const PausableClock& clock, std::string program,
+ChildProcesses::ChildProcesses(Watchdog& watchdog, const PausableClock& clock, Program program,
                                Milliseconds timeout_grace)
     : watchdog_(watchdog),
       clock_(clock),

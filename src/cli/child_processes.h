@@ -11,6 +11,8 @@
 #ifndef PROGRESS_TRACKER_CLI_CHILD_PROCESSES_H_
 #define PROGRESS_TRACKER_CLI_CHILD_PROCESSES_H_
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -25,6 +27,18 @@
 #include "cli/watchdog.h"
 
 namespace progress_tracker::cli {
+
+// What is run.
+struct Program {
+  std::string path;
+
+  // The kernel does not know what it is, so /bin/sh reads it: as execvp() and every shell do with a
+  // script that has no "#!" line.
+  bool for_shell = false;
+
+  // The limit on open files that it starts with, if that is not ours. See open_files.h.
+  std::optional<rlimit> open_files{};
+};
 
 // The command itself cannot be started, whatever the image: no reason to go on.
 class CannotStart : public std::runtime_error {
@@ -55,9 +69,9 @@ class ChildProcesses {
  public:
   using Milliseconds = std::chrono::milliseconds;
 
-  // At most as many commands at a time as `watchdog` has groups. `program` is the file to execute.
+  // At most as many commands at a time as `watchdog` has groups.
   // A command that exceeds its time gets SIGTERM, and SIGKILL `timeout_grace` later.
-  ChildProcesses(Watchdog& watchdog, const PausableClock& clock, std::string program,
+  ChildProcesses(Watchdog& watchdog, const PausableClock& clock, Program program,
                  Milliseconds timeout_grace = std::chrono::seconds(5));
   ChildProcesses(const ChildProcesses&) = delete;
   ChildProcesses& operator=(const ChildProcesses&) = delete;
@@ -84,7 +98,7 @@ class ChildProcesses {
 
   Watchdog& watchdog_;
   const PausableClock& clock_;
-  const std::string program_;
+  const Program program_;
   const Milliseconds timeout_grace_;
   int null_input_;
 

@@ -54,6 +54,12 @@ constexpr char kStatusDescription[] =
 
 class HelpFormatter : public CLI::Formatter {
  public:
+  // What stands in the list of commands is a line; a command's own help says more.
+  std::string make_description(const CLI::App* app) const override {
+    if (app->get_name() == "run") return kRunDescription;
+    if (app->get_name() == "status") return kStatusDescription;
+    return CLI::Formatter::make_description(app);
+  }
   std::string make_usage(const CLI::App* app, std::string name) const override {
     if (app->get_name() == "run") {
       return "Usage: progress-tracker run --job NAME (--images DIR | --from FILE) [OPTIONS]"
@@ -163,6 +169,18 @@ void add_common_options(CLI::App& app, CommandLine& line) {
              "What the library logs to standard error [default: warn]");
 }
 
+// The first word that is neither an option of every command nor its value: the command's name.
+std::string command_name(const std::vector<std::string>& words) {
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (*word == "--db" || *word == "--log-level") {
+      if (++word == words.end()) break;
+    } else if (!word->starts_with('-')) {
+      return *word;
+    }
+  }
+  return {};
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text.append(text.empty() ? "" : ",").append(word);
@@ -172,7 +190,6 @@ std::string joined(const std::vector<std::string>& words) {
 CLI::App* add_run(CLI::App& app, CommandLine& line, RunSettings& run, bool& null_separated,
                   std::string& extensions) {
   CLI::App* command = app.add_subcommand("run", "Run a command for each image of a job");
-  command->description(kRunDescription);
   command->footer(kRunFooter);
   command->add_option("--job", run.job, "The job's name; made when it is new")
       ->type_name("NAME")
@@ -211,7 +228,6 @@ CLI::App* add_run(CLI::App& app, CommandLine& line, RunSettings& run, bool& null
 
 CLI::App* add_status(CLI::App& app, CommandLine& line, StatusSettings& status) {
   CLI::App* command = app.add_subcommand("status", "Show how far a job is");
-  command->description(kStatusDescription);
   command->add_option("JOB", status.job, "The job's name");
   command->add_flag("--json", status.json, "One JSON document instead of a table");
   add_common_options(*command, line);
@@ -268,6 +284,7 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", std::string("progress-tracker ") + PROGRESS_TRACKER_VERSION);
   app.require_subcommand(1);
+  add_common_options(app, line);
   const CLI::App* run_command = add_run(app, line, run, null_separated, extensions);
   const CLI::App* status_command = add_status(app, line, status);
 
@@ -275,11 +292,10 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
   try {
     refuse_empty_values(split.own);
     // Only `run` has a command; elsewhere "--" means what it always means.
-    const bool is_run = !split.own.empty() && split.own.front() == "run";
-    std::vector<std::string> own = is_run ? split.own : words;
-    if (!own.empty() && !own.front().starts_with('-') && !run_command->check_name(own.front()) &&
-        !status_command->check_name(own.front())) {
-      throw UsageError("no such command: " + display(own.front()));
+    const std::string name = command_name(split.own);
+    std::vector<std::string> own = name == "run" ? split.own : words;
+    if (!name.empty() && !run_command->check_name(name) && !status_command->check_name(name)) {
+      throw UsageError("no such command: " + display(name));
     }
     std::reverse(own.begin(), own.end());  // as CLI11 wants it
     app.parse(std::move(own));

@@ -92,6 +92,33 @@ int why_not_executable(const std::string& path) {
   return 0;
 }
 
+// The first bytes of a file, as many as the kernel looks at; "" if we may run it and not read it.
+std::string first_bytes(const std::string& path) {
+  std::array<char, 256> bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) return {};
+  const ssize_t count = read(file, bytes.data(), bytes.size());
+  close(file);
+  return {bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0))};
+}
+
+// What will happen to an executable file.
+FoundCommand look_into(const std::string& path) {
+  const std::string begin = first_bytes(path);
+  if (!begin.starts_with("#!")) {
+    return {.path = path,
+            .for_shell = !begin.empty() && !begin.starts_with("\x7f"
+                                                              "ELF")};
+  }
+  const auto first = begin.find_first_not_of(" \t", 2);
+  if (first == std::string::npos || begin[first] == '\n') return {.path = path};
+  const std::string interpreter = begin.substr(first, begin.find_first_of(" \t\n", first) - first);
+  if (const int error = why_not_executable(interpreter); error != 0) {
+    return {.error = error, .missing_interpreter = interpreter};
+  }
+  return {.path = path};
+}
+
 bool is_absent(int error) { return error == ENOENT || error == ENOTDIR; }
 
 std::string default_search_path() {
@@ -118,11 +145,11 @@ std::vector<std::string> CommandTemplate::expand(std::string_view path) const {
 }
 
 FoundCommand find_command(const std::string& command, const char* search_path) {
-  if (command.empty()) return {{}, ENOENT};
+  if (command.empty()) return {.error = ENOENT};
   if (command.find('/') != std::string::npos) {
     const int error = why_not_executable(command);
-    if (error != 0) return {{}, is_absent(error) ? ENOENT : error};
-    return {command, 0};
+    if (error != 0) return {.error = is_absent(error) ? ENOENT : error};
+    return look_into(command);
   }
 
   const std::string search = search_path != nullptr ? search_path : default_search_path();
@@ -133,13 +160,13 @@ FoundCommand find_command(const std::string& command, const char* search_path) {
     // An empty entry of PATH means the working directory.
     const std::string candidate = (directory.empty() ? "." : directory) + '/' + command;
     const int why_not = why_not_executable(candidate);
-    if (why_not == 0) return {candidate, 0};
+    if (why_not == 0) return look_into(candidate);
     // As the shell does, go on past what cannot be run, but remember it. A directory of that name
     // is not a command.
     if (!is_absent(why_not) && why_not != EISDIR) error = why_not;
     begin = end + 1;
   }
-  return {{}, error};
+  return {.error = error};
 }
 
 }  // namespace progress_tracker::cli

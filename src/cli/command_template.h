@@ -36,12 +36,16 @@ class CommandTemplate {
 
 // Where a command is, as the shell would find it.
 struct FoundCommand {
-  std::string path;  // empty: not to be had, and `error` says why
-  int error{0};      // ENOENT: there is none; else what stands against running it
+  std::string path{};  // empty: not to be had, and `error` says why
+  int error{0};        // ENOENT: there is none; else what stands against running it
+
+  std::string missing_interpreter{};  // of a script, if that is what `error` means
+  bool for_shell{false};              // neither a program nor a script that says who reads it
 };
 
 // `search_path` is the value of PATH, or nullptr for the system's default. A command with a slash
-// is not searched for.
+// is not searched for. Looks into the file: nothing should be claimed for a command that cannot
+// run.
 FoundCommand find_command(const std::string& command, const char* search_path);
 
 }  // namespace progress_tracker::cli

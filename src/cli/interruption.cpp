@@ -39,9 +39,11 @@ timespec to_timespec(std::chrono::steady_clock::duration duration) {
 Interruption::Interruption(std::ostream& err, PausableClock& clock, std::chrono::milliseconds grace)
     : err_(err), clock_(clock), grace_(grace) {
   sigemptyset(&taken_signals_);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGTSTP, SIGCONT}) {
-    // SIGUSR1 also ends thread_, so it is taken in any case.
-    if (signal == SIGUSR1 || !is_ignored(signal)) sigaddset(&taken_signals_, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGCONT}) sigaddset(&taken_signals_, signal);
+  // These are left alone where somebody has them ignored, as nohup does. Not SIGINT, which a shell
+  // without job control has ignored for whatever it starts with &: who sends it means it.
+  for (const int signal : {SIGHUP, SIGTSTP}) {
+    if (!is_ignored(signal)) sigaddset(&taken_signals_, signal);
   }
   pthread_sigmask(SIG_BLOCK, &taken_signals_, &mask_before_);
   thread_ = std::thread([this] { take_signals(); });

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <streambuf>
 #include <string>
 #include <variant>
 #include <vector>
@@ -24,13 +25,19 @@ namespace {
 using namespace progress_tracker;       // NOLINT(google-build-using-namespace)
 using namespace progress_tracker::cli;  // NOLINT(google-build-using-namespace)
 
-// Whoever starts us with one of them closed must not find a database behind that number.
-void open_standard_descriptors() {
+// Whoever starts us with one of them closed must not find a database behind that number. Returns
+// whether standard output was open.
+bool open_standard_descriptors() {
+  const bool has_output = fcntl(STDOUT_FILENO, F_GETFD) != -1;
   for (int descriptor = 0; descriptor >= 0 && descriptor <= STDERR_FILENO;) {
     descriptor = open("/dev/null", O_RDWR);
     if (descriptor > STDERR_FILENO) close(descriptor);
   }
+  return has_output;
 }
+
+// In place of a standard output that was closed: fails whatever is written.
+class NoOutput : public std::streambuf {};
 
 std::size_t terminal_columns() {
   winsize size{};
@@ -57,8 +64,10 @@ const char* advice_for(ErrorCode code) {
       return "use the newer progress-tracker that wrote it";
     case ErrorCode::kSchemaTooOld:
       return "`run` brings it up to date";
-    case ErrorCode::kOutcomeUnknown:
     case ErrorCode::kDatabaseMoved:
+      return "put it back before you run the same command again: with no database there, the job "
+             "begins anew";
+    case ErrorCode::kOutcomeUnknown:
     case ErrorCode::kIo:
       return "run the same command again once the cause is gone; nothing recorded is lost";
     case ErrorCode::kCorrupt:
@@ -100,8 +109,9 @@ int run_tool(const std::vector<std::string>& typed, const Streams& streams) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  open_standard_descriptors();
+  const bool has_output = open_standard_descriptors();
   std::ios::sync_with_stdio(false);
+  if (!has_output) std::cout.rdbuf(new NoOutput);  // NOLINT: the stream outlives main()
   std::vector<std::string> typed(argv, argv + argc);
   if (typed.empty()) typed.emplace_back("progress-tracker");
   const int exit_code = run_tool(typed, {.in = std::cin, .out = std::cout, .err = std::cerr});

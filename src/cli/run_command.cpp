@@ -21,6 +21,7 @@
 #include "cli/exit_code.h"
 #include "cli/image_list.h"
 #include "cli/interruption.h"
+#include "cli/open_files.h"
 #include "cli/pausable_clock.h"
 #include "cli/progress_report.h"
 #include "cli/watchdog.h"
@@ -35,8 +36,16 @@ namespace {
 // The first pause before an image is tried again; run_job() doubles it.
 constexpr std::chrono::milliseconds kRetryDelay{200};
 
+// How old the counts that are shown may be. A checkpoint takes some 10 microseconds.
+constexpr std::chrono::milliseconds kShowAgain{200};
+
 int exit_code_for_start_error(int error) {
   return error == ENOENT ? kExitNoCommand : kExitCannotRun;
+}
+
+int exit_code_for(const FoundCommand& missing) {
+  return missing.missing_interpreter.empty() ? exit_code_for_start_error(missing.error)
+                                             : kExitCannotRun;
 }
 
 std::string cannot_start_message(const std::string& command, int error) {
@@ -45,6 +54,13 @@ std::string cannot_start_message(const std::string& command, int error) {
   }
   return display(command) +
          ": the command cannot be run: " + std::generic_category().message(error);
+}
+
+std::string cannot_start_message(const std::string& command, const FoundCommand& missing) {
+  if (missing.missing_interpreter.empty()) return cannot_start_message(command, missing.error);
+  return display(command) + ": the command cannot be run: its interpreter " +
+         display(missing.missing_interpreter) + ": " +
+         std::generic_category().message(missing.error);
 }
 
 bool is_gone(const std::filesystem::path& path) {
@@ -214,17 +230,25 @@ int run_command(const RunSettings& settings, const std::string& database,
                 const Terminal& terminal) {
   const FoundCommand command = find_command(settings.command.front(), std::getenv("PATH"));
   if (command.error != 0) {
-    complain(streams.err, cannot_start_message(settings.command.front(), command.error));
-    return exit_code_for_start_error(command.error);
+    complain(streams.err, cannot_start_message(settings.command.front(), command));
+    return exit_code_for(command);
   }
   // What is wrong with the rest of the line is said before there is a database.
   check_job_name("run", settings.job);
   if (!settings.images.empty()) check_directory(settings.images);
   std::ifstream list = open_list(settings);
 
-  const std::size_t workers = settings.workers != 0
-                                  ? settings.workers
-                                  : std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  const std::size_t wanted = settings.workers != 0
+                                 ? settings.workers
+                                 : std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  const OpenFiles open_files = make_room_for(wanted);
+  const std::size_t workers = open_files.commands;
+  if (workers < wanted) {
+    complain(streams.err, "-j " + std::to_string(wanted) +
+                              ": the limit on open files (ulimit -n) "
+                              "leaves room for " +
+                              std::to_string(workers) + " commands at a time");
+  }
 
   // In this order: the watchdog while there is one thread and no database, the signals before any
   // other thread.
@@ -239,7 +263,9 @@ int run_command(const RunSettings& settings, const std::string& database,
                          .limit = settings.limit,
                          .columns = terminal.columns});
   const LogToReport log_to_report(report);
-  ChildProcesses children(watchdog, clock, command.path);
+  ChildProcesses children(
+      watchdog, clock,
+      {.path = command.path, .for_shell = command.for_shell, .open_files = open_files.before});
 
   ProgressTracker tracker(database);
   const JobId job = load_images(tracker, settings, list.is_open() ? list : streams.in, report);
@@ -262,6 +288,7 @@ int run_command(const RunSettings& settings, const std::string& database,
     options.retry_delay = kRetryDelay;
     options.limit = settings.limit;
     options.max_errors = settings.max_errors;
+    options.checkpoint_interval = kShowAgain;
     options.stop = interruption.stop_token();
     options.on_progress = [&](const StatusCounts& counts) { report.update(counts); };
     summary = run_job(tracker, job, std::ref(work), options);

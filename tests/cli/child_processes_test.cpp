@@ -70,7 +70,7 @@ class ChildProcessesTest : public ::testing::Test {
   TemporaryDirectory directory_;
   Watchdog watchdog_{4};
   PausableClock clock_;
-  ChildProcesses children_{watchdog_, clock_, "/bin/sh", 100ms};
+  ChildProcesses children_{watchdog_, clock_, {.path = "/bin/sh"}, 100ms};
 };
 
 TEST_F(ChildProcessesTest, TellsHowTheCommandEnded) {
@@ -219,7 +219,7 @@ TEST_F(ChildProcessesTest, RunsAsManyAtATimeAsThereArePlaces) {
 
 TEST_F(ChildProcessesTest, SaysWhyACommandCannotStart) {
   const auto error_of = [&](const std::filesystem::path& program) {
-    ChildProcesses children(watchdog_, clock_, program.string());
+    ChildProcesses children(watchdog_, clock_, {.path = program.string()});
     try {
       children.run({"x"});
     } catch (const CannotStart& error) {
@@ -254,7 +254,7 @@ class KilledToolTest : public ::testing::Test {
       Watchdog watchdog(2);
       std::ofstream(directory_.path() / "watchdog") << watchdog.process_id() << '\n' << std::flush;
       const PausableClock clock;
-      ChildProcesses children(watchdog, clock, "/bin/sh");
+      ChildProcesses children(watchdog, clock, {.path = "/bin/sh"});
       try {
         for (;;) children.run({"sh", "-c", script, "sh", directory_.path().string()});
       } catch (...) {

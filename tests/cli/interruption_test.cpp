@@ -45,7 +45,7 @@ class InterruptionTest : public ::testing::Test {
   std::ostringstream err_;
   Watchdog watchdog_{1};
   PausableClock clock_;
-  ChildProcesses children_{watchdog_, clock_, "/bin/sh"};
+  ChildProcesses children_{watchdog_, clock_, {.path = "/bin/sh"}};
   std::optional<Interruption> interruption_;
   std::thread command_;
   std::optional<ChildResult> result_;
@@ -123,9 +123,12 @@ TEST(PreparingTest, EndsAtOnceBeforeAnyImageIsStarted) {
   EXPECT_EQ(end_of_preparing_process(SIGHUP, false), 4);
 }
 
-TEST(PreparingTest, LeavesIgnoredSignalsIgnored) {
+TEST(PreparingTest, LeavesAnIgnoredHangUpIgnored) {
   EXPECT_EQ(end_of_preparing_process(SIGHUP, true), 77);
-  EXPECT_EQ(end_of_preparing_process(SIGINT, true), 77);
+}
+
+TEST(PreparingTest, TakesAnInterruptThatAShellHasIgnoredForABackgroundJob) {
+  EXPECT_EQ(end_of_preparing_process(SIGINT, true), 130);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import sqlite3
@@ -157,6 +158,41 @@ class RunTest(ToolTest):
         self.run_images("./show", *words)
         words[8:10] = [b"d/x.png", b"x"]
         self.assertEqual(self.read("words").split(b"\0")[:-1], words)
+
+    def test_a_script_that_does_not_say_who_reads_it_is_for_the_shell(self):
+        self.make("d/x.png")
+        self.make_program("show", 'echo "$0 $# $1 $2"\n')
+        self.assertEqual(self.run_images("./show", "{/}", "a b"), b"./show 2 x.png a b\n")
+
+    def test_options_of_every_command_may_come_first(self):
+        self.make("d/a.png")
+        self.tool("--db", "x.db", "--log-level=error", "run", "--job", "j", "--images", "d", "--",
+                  "true")
+        self.assertIn(b"1 of 1 ", self.tool("--db=x.db", "status", "j"))
+        self.assertFalse(os.path.exists(self.path("progress.db")))
+        self.tool("--db", "run", expect=2)
+        self.tool("--db", "x.db", "bogus", expect=2)
+        self.assertIn("no such command: bogus", self.err)
+
+    def test_more_commands_than_the_limit_on_open_files_leaves_room_for(self):
+        self.make(*(f"d/{i}.png" for i in range(40)))
+        def limit(soft, hard):
+            return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+        for soft, hard, expected in ((100, 500, None), (100, 100, "room for 12 commands")):
+            for name in ("runs", "go", "limits", "progress.db", "progress.db-workers"):
+                if os.path.exists(self.path(name)):
+                    os.remove(self.path(name))
+            jobs = 40 if expected is None else 12
+            process = self.start("run", "--job", "j", "--images", "d", "-j40", "--", "sh", "-c",
+                                 "ulimit -Sn >> limits; " + UNTIL_GO, "sh",
+                                 preexec_fn=limit(soft, hard))
+            self.eventually(lambda: len(self.lines("runs")) == jobs, "all at work")
+            self.make("go")
+            self.finish(process, expect=0)
+            self.assertEqual(set(self.lines("limits")), {b"100"})
+            self.assertIn(expected or "", self.err)
+            self.assertEqual("open files" in self.err, expected is not None, self.err)
 
     def test_reads_a_list_from_standard_input(self):
         paths = [b"a b", b"line\nbreak", b"\xff\xfe.png", b"-n"]
@@ -324,12 +360,19 @@ class ExitCodeTest(ToolTest):
         self.run_images("./d", expect=126)
         self.assertFalse(os.path.exists(self.path("progress.db")))
 
-    def test_126_and_127_when_the_command_turns_out_not_to_run(self):
+    def test_126_for_a_script_without_its_interpreter_before_anything_is_claimed(self):
+        self.make("d/a.png")
+        for line in ("#!{}", "#! {} -x", "#!{} -x y"):
+            for interpreter in ("/does/not/exist", self.home):
+                self.make_program("script", line.format(interpreter) + "\n")
+                self.run_images("./script", expect=126)
+                self.assertIn(f"its interpreter {interpreter}: ", self.err)
+        self.assertFalse(os.path.exists(self.path("progress.db")))
+
+    def test_126_when_the_command_turns_out_not_to_run(self):
         self.make(*(f"d/{i}.png" for i in range(9)))
-        self.make_program("no-format", "neither a script nor a program")
-        self.make_program("no-interpreter", "#!/does/not/exist\n")
-        self.run_images("./no-format", expect=126)
-        self.run_images("./no-interpreter", expect=127)
+        self.make_program("no-program", "\x7fELF, and nothing else")
+        self.run_images("./no-program", expect=126)
         self.assertEqual(self.counts(), (9, 0, 0, 0))
 
     def test_1_also_for_errors_of_an_earlier_run(self):
@@ -414,6 +457,12 @@ class StopTest(ToolTest):
         self.eventually(lambda: all(state(child) == "S" for child in children), "the end of it")
         process.send_signal(signal.SIGTERM)
         self.finish(process, expect=143)
+
+    def test_an_interrupt_is_taken_also_where_a_script_has_it_ignored(self):
+        process = self.start_waiting_run(
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        process.send_signal(signal.SIGINT)
+        self.finish(process, expect=130)
 
     def test_nohup_is_respected(self):
         process = self.start_logged_run(
@@ -570,6 +619,10 @@ class StatusTest(ToolTest):
         self.run_images("true")
         with open("/dev/full", "wb") as full:
             self.tool("status", "j", stdout=full, expect=2)
+        result = subprocess.run(["sh", "-c", f'exec "{TOOL}" status j >&-'], cwd=self.home,
+                                env=self.environment, timeout=DEADLINE_S, check=False,
+                                stderr=subprocess.DEVNULL)
+        self.assertEqual(result.returncode, 2)
 
 
 if __name__ == "__main__":
