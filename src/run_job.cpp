@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "claim_pace.h"
 #include "log_internal.h"
 #include "progress_tracker/error.h"
 #include "progress_tracker/trace.h"
@@ -48,21 +49,6 @@ constexpr std::size_t kManyOutcomes = 1000;
 
 // How often to look for work again while others may leave some, or bring some.
 constexpr Clock::duration kLookAgain = 200ms;
-
-// A claim of a size of our choice is worth this much work for each worker...
-constexpr double kClaimNs = 75e6;
-
-// ...is made when the queue will be empty in this time...
-constexpr double kClaimAheadNs = 20e6;
-
-// ...has at most so many images, and at most so many times more than the one before...
-constexpr std::size_t kMaxClaim = 4000;
-constexpr std::size_t kClaimGrowth = 4;
-
-// ...and is given back in part if it turns out to be worth this much: work has become slow, others
-// may be idle, and what we hold when we die is worked on alone afterwards.
-constexpr double kTooMuchNs = 2e9;
-constexpr Clock::duration kStalled = 200ms;
 
 // Keeps sums of times from overflowing.
 constexpr std::chrono::milliseconds kLongestWait = std::chrono::hours(24 * 365);
@@ -120,7 +106,7 @@ class Run {
         process_(process),
         options_(options),
         workers_(worker_count(options)),
-        last_target_(workers_) {}
+        pace_(workers_) {}
 
   RunSummary run();
 
@@ -146,6 +132,7 @@ class Run {
   void record(Image image, Verdict verdict, Clock::duration took, Clock::time_point now);
 
   // ---- The keeper. Those that take a lock give it up while they are in the tracker.
+  void keep_then_finish();
   void keep();
   std::size_t claim(Lock& lock);
   void mark(Lock& lock);
@@ -154,6 +141,7 @@ class Run {
   void give_back_surplus(Clock::time_point now);
   void start_alone();
   bool others_are_busy();
+  bool others_may_hold();
   std::int64_t mark_batch(std::vector<Outcome>& batch);
   void release_batch();
 
@@ -164,11 +152,10 @@ class Run {
   bool has_nothing_in_hand() const;
   bool marking_is_due(Clock::time_point now) const;
   std::size_t left_of_limit() const;
-  std::size_t claim_target() const;
   std::size_t images_to_claim() const;
 
   // ---- The calling thread.
-  void start_workers(std::vector<std::jthread>& threads);
+  void start_threads(std::vector<std::jthread>& threads);
   void watch();
   void report();
   StatusCounts counts();
@@ -181,7 +168,7 @@ class Run {
   const Process& process_;
   const RunOptions& options_;
 
-  // Constant once the keeper has started.
+  // Constant once all_started_.
   std::size_t workers_;
 
   // Never held while a function of the tracker or of the user is called.
@@ -203,11 +190,12 @@ class Run {
   Clock::time_point last_start_;      // of work on any image
   std::int64_t started_{0};           // images of this run
   std::int64_t failed_{0};            // images of this run
-  std::optional<double> mean_ns_;     // what an image takes a worker, late ones weighing more
-  std::size_t last_target_;           // claim_target() at the last claim
-  bool nothing_to_claim_{false};      // until the keeper looks again
+  ClaimPace pace_;
+  bool nothing_to_claim_{false};  // until the keeper looks again
   bool ending_{false};
   bool finished_{false};
+  bool all_started_{false};
+  bool gave_back_at_end_{false};  // images that this run would have worked on
   std::exception_ptr failure_;
 
   // Touched by the keeper, and by the calling thread after the keeper has ended.
@@ -248,6 +236,7 @@ void Run::finish() {
   const Lock lock(mutex_);
   finished_ = true;
   workers_wake_.notify_all();
+  keeper_wakes_.notify_all();
   caller_wakes_.notify_all();
 }
 
@@ -317,8 +306,7 @@ void Run::record(Image image, Verdict verdict, Clock::duration took, Clock::time
     give_back_.push_back(std::move(image));
     return;
   }
-  const double ns = std::chrono::duration<double, std::nano>(took).count();
-  mean_ns_ = mean_ns_ ? *mean_ns_ + (ns - *mean_ns_) / 16 : ns;
+  pace_.image_took(took);
   if (!has_outcomes()) {
     oldest_outcome_ = now;
   }
@@ -335,9 +323,19 @@ void Run::record(Image image, Verdict verdict, Clock::duration took, Clock::time
 
 // ---- The keeper ------------------------------------------------------------------------------
 
+void Run::keep_then_finish() {
+  try {
+    keep();
+  } catch (...) {
+    fail(std::current_exception());
+  }
+  finish();
+}
+
 void Run::keep() {
   Lock lock(mutex_);
-  for (;;) {
+  keeper_wakes_.wait(lock, [this] { return all_started_ || finished_; });
+  while (all_started_) {
     if (has_nothing_in_hand()) {
       alone_now_ = false;
       if (ending_ || left_of_limit() == 0) {
@@ -412,29 +410,15 @@ std::size_t Run::left_of_limit() const {
   return taken < limit ? limit - taken : 0;
 }
 
-// How many images we want to hold, those in work included, when the size of claims is ours.
-std::size_t Run::claim_target() const {
-  if (!mean_ns_) {
-    return workers_;
-  }
-  const double each = std::max(1.0, kClaimNs / std::max(1.0, *mean_ns_));
-  const double all = std::min(each * static_cast<double>(workers_), 1.0 * kMaxClaim);
-  return std::clamp(static_cast<std::size_t>(all), workers_,
-                    std::max(workers_, kClaimGrowth * last_target_));
-}
-
 // 0: not now.
 std::size_t Run::images_to_claim() const {
   if (ending_ || nothing_to_claim_ || alone_ || alone_now_) {
     return 0;
   }
   const bool chosen = options_.claim_size == 0;
-  const std::size_t target = chosen ? claim_target() : options_.claim_size;
+  const std::size_t target = chosen ? pace_.target(workers_) : options_.claim_size;
   const bool somebody_waits = queue_.size() < workers_ - running_;
-  const bool soon_empty = queue_.size() < target / 2 && mean_ns_ &&
-                          *mean_ns_ * static_cast<double>(queue_.size() + 1) <
-                              kClaimAheadNs * static_cast<double>(workers_);
-  if (!somebody_waits && !soon_empty) {
+  if (!somebody_waits && !pace_.runs_out_soon(queue_.size(), target, workers_)) {
     return 0;
   }
   const std::size_t held = chosen ? running_ + queue_.size() : 0;
@@ -445,13 +429,16 @@ std::size_t Run::images_to_claim() const {
 std::size_t Run::claim(Lock& lock) {
   nothing_to_claim_ = false;
   const std::size_t size = images_to_claim();
-  last_target_ = claim_target();
+  pace_.claiming(workers_);
   lock.unlock();
+  const Clock::time_point start = Clock::now();
   std::vector<Image> images = tracker_.claim_images(job_, size);
+  const Clock::duration took = Clock::now() - start;
   for (auto image = images.begin(); image != images.end() && !given_back_.empty(); ++image) {
     given_back_.erase(image->id);
   }
   lock.lock();
+  pace_.call_took(took);
 
   if (images.empty()) {
     nothing_to_claim_ = true;
@@ -489,9 +476,12 @@ void Run::mark(Lock& lock) {
   completions_batch_.swap(completions_);
   errors_batch_.swap(errors_);
   lock.unlock();
+  const Clock::time_point start = Clock::now();
   completed_count_ += mark_batch(completions_batch_);
   error_count_ += mark_batch(errors_batch_);
+  const Clock::duration took = Clock::now() - start;
   lock.lock();
+  pace_.call_took(took);
 }
 
 // Returns how many were applied. What cannot be marked stays in the batch.
@@ -506,6 +496,7 @@ std::int64_t Run::mark_batch(std::vector<Outcome>& batch) {
 
 void Run::release(Lock& lock) {
   release_batch_.swap(give_back_);
+  gave_back_at_end_ = gave_back_at_end_ || ending_;
   lock.unlock();
   release_batch();
   lock.lock();
@@ -535,17 +526,14 @@ void Run::give_back_queue(std::size_t keep_first) {
 }
 
 void Run::give_back_surplus(Clock::time_point now) {
-  if (options_.claim_size != 0 || !mean_ns_) {
+  if (options_.claim_size != 0) {
     return;
   }
-  double pace = *mean_ns_ / static_cast<double>(workers_);
-  if (running_ == workers_ && now - last_start_ > kStalled) {
-    pace = std::max(pace, std::chrono::duration<double, std::nano>(now - last_start_).count());
-  }
-  if (queue_.size() > workers_ && pace * static_cast<double>(queue_.size()) > kTooMuchNs) {
+  const Clock::duration since = running_ == workers_ ? now - last_start_ : Clock::duration::zero();
+  if (pace_.is_too_much(queue_.size(), workers_, since)) {
     give_back_queue(workers_);
     // Else the next claim would fetch the same again.
-    mean_ns_ = pace * static_cast<double>(workers_);
+    pace_.slow_down(workers_, since);
   }
 }
 
@@ -563,7 +551,17 @@ bool Run::others_are_busy() {
     }
   }
   const StatusCounts here = counts();
-  return here.pending + here.processing > 0;
+  return here.pending > 0 || (here.processing > 0 && others_may_hold());
+}
+
+// Whether another worker, alive or dead, may hold what is being processed. We have claimed, so one
+// live worker is this tracker: where it is the only one, what it holds was claimed outside this run
+// and will not be marked by anybody we could wait for.
+bool Run::others_may_hold() {
+  const std::vector<Worker> workers = tracker_.list_workers();
+  const auto alive = std::count_if(workers.begin(), workers.end(),
+                                   [](const Worker& worker) { return worker.alive; });
+  return alive != 1 || workers.size() > 1;
 }
 
 // ---- The calling thread ----------------------------------------------------------------------
@@ -579,15 +577,7 @@ RunSummary Run::run() {
     const FinishBeforeJoin finish_before_join{*this};
 
     try {
-      start_workers(threads);
-      threads.emplace_back([this] {
-        try {
-          keep();
-        } catch (...) {
-          fail(std::current_exception());
-        }
-        finish();
-      });
+      start_threads(threads);
     } catch (const std::system_error& error) {
       throw Error(ErrorCode::kIo, std::string("run_job: cannot start a thread: ") + error.what());
     }
@@ -605,26 +595,34 @@ RunSummary Run::run() {
           .stopped = ended_early_ && work_is_left()};
 }
 
-void Run::start_workers(std::vector<std::jthread>& threads) {
-  while (threads.size() < workers_) {
-    try {
-      threads.emplace_back([this] {
-        try {
-          work();
-        } catch (...) {
-          fail(std::current_exception());
-        }
-      });
-    } catch (const std::system_error& error) {
-      if (threads.empty()) {
-        throw;
+// The keeper first, because it is needed however few workers there are.
+void Run::start_threads(std::vector<std::jthread>& threads) {
+  const auto start = [&](void (Run::*body)()) {
+    threads.emplace_back([this, body] {
+      try {
+        (this->*body)();
+      } catch (...) {
+        fail(std::current_exception());
       }
-      internal::log(LogLevel::kWarn, "run_job: goes on with " + std::to_string(threads.size()) +
-                                         " of " + std::to_string(workers_) +
-                                         " threads: " + error.what());
-      workers_ = threads.size();
+    });
+  };
+  start(&Run::keep_then_finish);
+  std::size_t started = 0;
+  try {
+    for (; started < workers_; ++started) {
+      start(&Run::work);
     }
+  } catch (const std::system_error& error) {
+    if (started == 0) {
+      throw;
+    }
+    internal::log(LogLevel::kWarn, "run_job: goes on with " + std::to_string(started) + " of " +
+                                       std::to_string(workers_) + " threads: " + error.what());
   }
+  const Lock lock(mutex_);
+  workers_ = started;
+  all_started_ = true;
+  keeper_wakes_.notify_one();
 }
 
 void Run::watch() {
@@ -656,7 +654,7 @@ StatusCounts Run::counts() { return tracker_.get_status_counts(job_).value_or(St
 
 // Whether this run would have gone on if nothing had ended it.
 bool Run::work_is_left() {
-  if (!given_back_.empty() || released_count_ > 0) {
+  if (gave_back_at_end_) {
     return true;
   }
   const StatusCounts here = counts();

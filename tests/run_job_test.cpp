@@ -373,8 +373,7 @@ class RunJobThreadsTest : public RunJobTest {
 TEST_F(RunJobThreadsTest, FewerThreadsThanAskedForDoTheWork) {
   const JobId job = make_job(20);
   Occupancy room;
-  threads_allowed = 2;
-  threads_refused = 1;
+  threads_allowed = 3;  // one of them claims and marks
 
   const RunSummary summary =
       run(tracker, job, {.workers = 8}, [&](const Image&) { const Occupancy::Stay stay(room); });
@@ -387,8 +386,8 @@ TEST_F(RunJobThreadsTest, FewerThreadsThanAskedForDoTheWork) {
 TEST_F(RunJobThreadsTest, NoThreadAtAllIsAnError) {
   const JobId job = make_job(5);
 
-  // 3: the workers, but not the one that claims and marks.
-  for (const int allowed : {0, 2, 3}) {
+  // 1: the one that claims and marks, but no worker.
+  for (const int allowed : {0, 1}) {
     threads_allowed = allowed;
     const Error error = error_of([&] { run_job(tracker, job, noting(), {.workers = 3}); });
     EXPECT_EQ(error.code(), ErrorCode::kIo);
@@ -868,6 +867,43 @@ TEST_F(RunJobClaimTest, GivesBackWhatItClaimedTooMuchWhenWorkBecomesSlow) {
   EXPECT_EQ(started, 20'000);
 }
 
+// What was given back early and done by others leaves a run that is stopped later nothing to do.
+TEST_F(RunJobClaimTest, WhatOthersDidOfWhatWasGivenBackIsNotWorkLeft) {
+  const JobId job = make_job(20'000);
+  const std::unique_ptr<InMemoryTracker> other = tracker.another();
+  std::stop_source source;
+  Gate given_back;
+  std::atomic<int> ours = 20'000;
+  std::atomic<int> started = 0;
+  ON_CALL(watched, release_images).WillByDefault([&](std::span<const Image> images) {
+    const std::size_t released = tracker.release_images(images);
+    for (const Image& image : other->claim_images(job, 20'000)) {
+      other->complete(image);
+      --ours;
+    }
+    given_back.open();
+    return released;
+  });
+
+  const RunSummary summary =
+      run(watched, job, {.workers = 2, .stop = source.get_token()}, [&](const Image&) {
+        const int nth = ++started;
+        if (nth == 10'000 || nth == 10'001) {
+          EXPECT_TRUE(given_back.pass());
+        } else if (nth == ours) {
+          while (counts(job).processing > 1) {  // until all others are marked
+            std::this_thread::yield();
+          }
+          source.request_stop();
+        }
+      });
+
+  EXPECT_TRUE(source.stop_requested());
+  EXPECT_FALSE(summary.stopped);
+  EXPECT_GT(summary.released, 0);
+  EXPECT_EQ(counts(job).completed, 20'000);
+}
+
 // ---- Outcomes --------------------------------------------------------------------------------
 
 TEST_F(RunJobTest, AnOutcomeIsMarkedWhileTheSameWorkerIsInALongImage) {
@@ -1059,6 +1095,16 @@ TEST_F(RunJobTest, DoesNotWaitForOtherLiveWorkers) {
   other->claim_images(job, 1);
 
   const RunSummary summary = run_job(tracker, job, noting());
+
+  EXPECT_EQ(summary, (RunSummary{.completed = 2, .errors = 0, .released = 0, .stopped = false}));
+  EXPECT_EQ(counts(job).processing, 1);
+}
+
+TEST_F(RunJobTest, DoesNotWaitForWhatThisTrackerHoldsOutsideTheRun) {
+  const JobId job = make_job(3);
+  tracker.claim_images(job, 1);
+
+  const RunSummary summary = run_job(tracker, job, noting(), {.wait_for_others = true});
 
   EXPECT_EQ(summary, (RunSummary{.completed = 2, .errors = 0, .released = 0, .stopped = false}));
   EXPECT_EQ(counts(job).processing, 1);

@@ -39,7 +39,8 @@ struct RunOptions {
   std::int64_t max_errors = 0;
 
   // Also waits, looking every 200 ms, while another worker holds images of the job, or an upstream
-  // job, at any distance, has pending or processing images.
+  // job, at any distance, has pending or processing images. (While other workers are alive, images
+  // that this same tracker claimed outside the run cannot be told from theirs.)
   bool wait_for_others = false;
 
   // How often the job's counts are checkpointed while images are being worked on.
@@ -74,7 +75,8 @@ struct RunSummary {
 // Throws Error: kInvalidArgument for a negative option or an empty `process`; kNotFound if there is
 // no such job. A failure of the tracker itself ends the run: the threads join, what is finished is
 // marked if possible, the rest is released, and the first error is rethrown; likewise an exception
-// of on_progress.
+// of on_progress. What could be neither marked nor released is still held by this tracker: call
+// reset_stuck_images() before the next run with it.
 RunSummary run_job(Tracker& tracker, JobId job, const std::function<void(const Image&)>& process,
                    const RunOptions& options = {});
 
