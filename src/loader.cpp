@@ -17,8 +17,7 @@ using sqlite::Connection;
 using store::ListLoad;
 using store::LoadTarget;
 
-// A list up to this length is loaded in one transaction, without registering as a worker: some
-// milliseconds.
+// A list up to this length is loaded in one transaction: some milliseconds.
 constexpr std::size_t kShortList = 2'000;
 
 // How long one piece of a longer list may hold the write lock. Promised are 100 ms; the commit
@@ -29,6 +28,14 @@ constexpr std::chrono::milliseconds kPieceTime{40};
 constexpr std::int64_t kChainPiece = 5'000;
 
 constexpr std::chrono::milliseconds kLookAgain{10};
+
+void check_takes_images(std::string_view operation, const LoadTarget& target) {
+  if (target.upstream.has_value()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string(operation) + ": " + store::describe(target.job) +
+                    " is fed by another job (chain_job), and takes no images of its own");
+  }
+}
 
 }  // namespace
 
@@ -102,6 +109,14 @@ void Loader::clear_leftovers(std::string_view operation) {
   }
 }
 
+void Loader::register_if(std::string_view operation,
+                         const std::function<void(Connection&)>& check) {
+  if (worker_.self() == WorkerId{0}) {
+    transactions_.read(operation, check);
+  }
+  worker_.ensure();
+}
+
 void Loader::check_still_loading(std::string_view operation, Connection& connection, JobId job) {
   if (store::loader_of(connection, job) != worker_.self()) {
     throw Error(ErrorCode::kBusy,
@@ -163,8 +178,8 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
                             std::string_view new_name, std::span<const std::filesystem::path> paths,
                             std::span<const std::string> splits) {
   const bool short_list = paths.size() <= kShortList;
-  if (!short_list) {
-    worker_.ensure();
+  if (!paths.empty()) {
+    register_if(operation, [&](Connection& db) { check_takes_images(operation, find(db)); });
   }
   Claim claim(*this, operation);
   struct Step {
@@ -192,11 +207,7 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
       if (target.kind == LoadTarget::Kind::kLoading || target.kind == LoadTarget::Kind::kLeftover) {
         return first;
       }
-      if (target.upstream.has_value()) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    std::string(operation) + ": " + store::describe(target.job) +
-                        " is fed by another job (chain_job), and takes no images of its own");
-      }
+      check_takes_images(operation, target);
       first.load.job = target.job;
       first.load.published = first.load.last = target.published;
       if (target.kind == LoadTarget::Kind::kMissing) {
@@ -226,7 +237,7 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
 JobId Loader::chain_job(std::string_view name, JobId upstream) {
   constexpr std::string_view kOperation = "chain_job";
   clear_leftovers(kOperation);
-  worker_.ensure();
+  register_if(kOperation, [&](Connection& db) { store::require_job(db, kOperation, upstream); });
   Claim claim(*this, kOperation);
   JobId job{};
   bool finished = false;

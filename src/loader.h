@@ -52,6 +52,10 @@ class Loader {
   void when_free(std::string_view operation,
                  const std::function<store::LoadTarget::Kind()>& attempt);
   void clear_leftovers(std::string_view operation);
+  // Makes this tracker a worker, if `check` lets it; of one that is a worker already nothing is
+  // asked.
+  void register_if(std::string_view operation,
+                   const std::function<void(sqlite::Connection&)>& check);
   // Throws if others have taken this load for a dead worker's, and may have cleared its pieces.
   void check_still_loading(std::string_view operation, sqlite::Connection& connection, JobId job);
 

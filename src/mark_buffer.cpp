@@ -4,48 +4,53 @@
 
 namespace progress_tracker {
 
-std::optional<Status> MarkBuffer::standing(ImageId image) const {
-  const auto found = standings_.find(image);
-  if (found == standings_.end()) {
+std::optional<Status> MarkBuffer::held(ImageId image) const {
+  const auto found = held_.find(image);
+  if (found == held_.end()) {
     return std::nullopt;
   }
   return found->second;
+}
+
+bool MarkBuffer::is_known_open(ImageId image, const std::optional<sqlite::LogState>& now) const {
+  return now.has_value() && now == open_as_of_ && open_.contains(image);
 }
 
 void MarkBuffer::add(Outcome mark, Time now) {
   const Status status = mark.error.has_value() ? Status::kError : Status::kCompleted;
   const ImageId image = mark.id;
   marks_.push_back(std::move(mark));
-  standings_[image] = status;
+  held_[image] = status;
   if (marks_.size() == 1) {
     oldest_ = now;
   }
 }
 
-void MarkBuffer::handed_out(std::span<const Image> images) {
-  if (!enabled()) {
+void MarkBuffer::handed_out(std::span<const Image> images,
+                            const std::optional<sqlite::LogState>& state) {
+  if (images.empty()) {
     return;
   }
-  if (standings_.size() + images.size() > kMostRemembered) {
-    forget_handed_out();
+  if (state != open_as_of_ || open_.size() + images.size() > kMostRemembered) {
+    open_.clear();
+    open_as_of_ = state;
   }
   for (const Image& image : images) {
-    standings_.try_emplace(image.id, Status::kPending);
+    open_.insert(image.id);
   }
 }
 
-void MarkBuffer::forget_handed_out() {
-  standings_.clear();
-  for (const Outcome& mark : marks_) {
-    standings_[mark.id] = mark.error.has_value() ? Status::kError : Status::kCompleted;
-  }
-}
-
-void MarkBuffer::clear() {
-  for (const Outcome& mark : marks_) {
-    standings_.erase(mark.id);
+void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
+                           const std::optional<sqlite::LogState>& after) {
+  if (before.has_value() && before == open_as_of_) {
+    // What the marks did not touch stands as it stood.
+    open_as_of_ = after;
+    for (const Outcome& mark : marks_) {
+      open_.erase(mark.id);
+    }
   }
   marks_.clear();
+  held_.clear();
 }
 
 }  // namespace progress_tracker

@@ -7,9 +7,11 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "progress_tracker/types.h"
+#include "sqlite/connection.h"
 
 namespace progress_tracker {
 
@@ -28,22 +30,21 @@ class MarkBuffer {
 
   std::span<const Outcome> marks() const { return marks_; }
 
-  // Where the image stands as far as the buffer knows: by a mark it holds, or because the tracker
-  // handed the image out. nullopt: ask the database.
-  std::optional<Status> standing(ImageId image) const;
+  // What the latest mark held for the image makes of it; nullopt: none is held.
+  std::optional<Status> held(ImageId image) const;
+
+  // Whether it is known that the image exists and is not completed, without asking the database:
+  // the tracker handed it out, and nobody has committed anything since.
+  bool is_known_open(ImageId image, const std::optional<sqlite::LogState>& now) const;
 
   void add(Outcome mark, Time now);
 
-  // The tracker handed these images out, so they exist and are not completed. (What another
-  // tracker does to them meanwhile shows when the marks are committed.)
-  void handed_out(std::span<const Image> images);
+  // The tracker handed these images out, pending or processing as of `state`.
+  void handed_out(std::span<const Image> images, const std::optional<sqlite::LogState>& state);
 
-  // Asks the database again about what was handed out: a call other than a mark may have completed
-  // or removed it.
-  void forget_handed_out();
-
-  // Forgets the marks; they are committed, or lost.
-  void clear();
+  // The marks were committed by the transaction that took the log from `before` to `after`, alone.
+  void committed(const std::optional<sqlite::LogState>& before,
+                 const std::optional<sqlite::LogState>& after);
 
  private:
   static constexpr std::chrono::seconds kLongest{1};
@@ -53,7 +54,9 @@ class MarkBuffer {
 
   const std::size_t capacity_;
   std::vector<Outcome> marks_;
-  std::unordered_map<ImageId, Status> standings_;
+  std::unordered_map<ImageId, Status> held_;  // by the latest mark for each
+  std::unordered_set<ImageId> open_;          // handed out, and not completed as of open_as_of_
+  std::optional<sqlite::LogState> open_as_of_;
   Time oldest_;
 };
 

@@ -151,7 +151,6 @@ void ProgressTracker::remove_job(JobId job) {
   Impl::Call call(*impl_, "remove_job");
   call.will_write();
   impl_->worker.ensure_in_place();
-  impl_->forget_handed_out();
   impl_->loader.remove_job(job);
 }
 
@@ -166,7 +165,7 @@ std::vector<Image> ProgressTracker::get_pending_images(JobId job, std::size_t li
     return row.has_value() ? store::pending_images(db, *row, as_limit(limit))
                            : std::vector<Image>{};
   });
-  impl_->remember_handed_out(images);
+  impl_->remember_handed_out(call.operation(), images);
   return images;
 }
 
@@ -228,7 +227,7 @@ std::vector<Image> ProgressTracker::claim_images(JobId job, std::size_t limit) {
       return std::pair(std::move(claimed), taken.total() > 0);
     });
   } while (images.empty() && again);
-  impl_->remember_handed_out(images);
+  impl_->remember_handed_out(call.operation(), images);
   return images;
 }
 
@@ -265,7 +264,6 @@ std::size_t ProgressTracker::mark_outcomes(std::span<const Outcome> outcomes) {
     }
     outcomes = cleaned;
   }
-  impl_->forget_handed_out();
   return call.write([&](Connection& db) {
     store::StateChanges changes(db, impl_->clock.wall_ms());
     const auto marked = changes.mark_all(outcomes);

@@ -90,13 +90,16 @@ std::string ProgressTracker::Impl::flush_marks_locked() {
   if (buffer.empty()) {
     return {};
   }
-  const auto marked = transactions.write("commit buffered marks", [&](Connection& db) {
+  constexpr std::string_view kOperation = "commit buffered marks";
+  std::optional<sqlite::LogState> before;
+  const auto marked = transactions.write(kOperation, [&](Connection& db) {
+    before = db.log_state();
     store::StateChanges changes(db, clock.wall_ms());
     auto result = changes.mark_all(buffer.marks());
     changes.finish();
     return result;
   });
-  buffer.clear();
+  buffer.committed(before, transactions.known_state(kOperation));
   const std::size_t dropped = marked.refused + marked.unknown.size();
   if (dropped == 0) {
     return {};
@@ -105,17 +108,12 @@ std::string ProgressTracker::Impl::flush_marks_locked() {
          " that another tracker had made impossible";
 }
 
-void ProgressTracker::Impl::remember_handed_out(std::span<const Image> images) {
+void ProgressTracker::Impl::remember_handed_out(std::string_view operation,
+                                                std::span<const Image> images) {
   if (buffer.enabled()) {
+    const auto state = transactions.known_state(operation);
     const std::lock_guard lock(buffer_mutex);
-    buffer.handed_out(images);
-  }
-}
-
-void ProgressTracker::Impl::forget_handed_out() {
-  if (buffer.enabled()) {
-    const std::lock_guard lock(buffer_mutex);
-    buffer.forget_handed_out();
+    buffer.handed_out(images, state);
   }
 }
 
@@ -150,13 +148,15 @@ void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
   if (buffer.full()) {
     call.warn(flush_marks_locked());  // an earlier commit failed: no more than N are held
   }
-  auto standing = buffer.standing(mark.id);
-  if (!standing.has_value()) {
+  std::optional<Status> standing = buffer.held(mark.id);
+  if (!buffer.is_known_open(mark.id, transactions.log_state(call.operation()))) {
     const auto stored = call.read([&](Connection& db) { return store::standing_of(db, mark.id); });
     if (!stored.exists) {
       throw_not_found(call.operation(), mark.id);
     }
-    standing = stored.status;
+    if (stored.status == Status::kCompleted) {
+      standing = Status::kCompleted;
+    }
   }
   if (standing == Status::kCompleted && mark.error.has_value()) {
     throw_completed(call.operation(), mark.id);

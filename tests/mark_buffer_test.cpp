@@ -245,6 +245,39 @@ TEST_F(MarkBufferTest, AnErrorForAnImageWhoseCompletionIsHeldIsRefusedByTheMarkI
   EXPECT_THAT([&] { tracker->mark_error(id, "late"); }, ThrowsError(ErrorCode::kInvalidTransition));
 }
 
+// Not only what this tracker did: whatever anybody had committed when the mark is made.
+TEST_F(MarkBufferTest, AnErrorForAnImageThatAnotherCompletedBeforeIsRefusedByTheMarkItself) {
+  const auto ids = claimed(3);
+  tracker->mark_error(ids[1], "held");
+  other.mark_completed(ids[0]);
+  other.mark_completed(ids[1]);
+
+  EXPECT_THAT([&] { tracker->mark_error(ids[0], "late"); },
+              ThrowsError(ErrorCode::kInvalidTransition));
+  EXPECT_THAT([&] { tracker->mark_error(ids[1], "late"); },
+              ThrowsError(ErrorCode::kInvalidTransition));
+  tracker->mark_error(ids[2], "broken");
+}
+
+TEST_F(MarkBufferTest, AMarkForAnImageThatAnotherRemovedBeforeIsRefusedByTheMarkItself) {
+  const JobId doomed = other.create_job("doomed", image_paths(3), {});
+  const auto pending = tracker->get_pending_images(doomed, 3);
+  other.remove_job(doomed);
+
+  EXPECT_THAT([&] { tracker->mark_completed(pending[0].id); }, ThrowsError(ErrorCode::kNotFound));
+}
+
+TEST_F(MarkBufferTest, AThreadThatComesNewSeesWhatAnotherCompletedBefore) {
+  const auto ids = claimed(2);
+  other.mark_completed(ids[0]);
+
+  std::thread([&] {
+    EXPECT_THAT([&] { tracker->mark_error(ids[0], "late"); },
+                ThrowsError(ErrorCode::kInvalidTransition));
+    tracker->mark_error(ids[1], "broken");
+  }).join();
+}
+
 TEST_F(MarkBufferTest, AnErrorForACompletedImageIsRefusedByTheMarkItself) {
   const ImageId id = claimed();
   tracker->mark_completed(id);

@@ -744,7 +744,7 @@ TEST_F(OpenTest, ReadOnlyRefusesEveryWritingCall) {
 
 TEST_F(OpenTest, ReadOnlyMakesNoWorkersFile) {
   const fs::path path = directory / "jobs.db";
-  { ProgressTracker(path).create_job("job", image_paths(2), {}); }
+  { ProgressTracker(path).create_job("job", {}, {}); }
   ASSERT_FALSE(fs::exists(directory / "jobs.db-workers"));
 
   {

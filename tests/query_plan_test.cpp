@@ -291,6 +291,25 @@ TEST_F(QueryPlanTest, AThousandNeighboursTakeAsManyStatementsAsTen) {
   EXPECT_GT(std::min({claim_ten, mark_ten, mark_ten_unstarted, start_ten}), 2);
 }
 
+// Buffered marks ask the database only where somebody else has committed something.
+TEST_F(QueryPlanTest, ABufferedMarkOfWhatWasHandedOutRunsNoStatement) {
+  const StatementLog log;
+  ProgressTracker tracker(path, {.mark_buffer = 100});
+  ProgressTracker other(path);
+  const JobId job = tracker.create_job("job", image_paths(1'000), {});
+  const auto other_image = other.claim_images(job, 1).at(0);
+  for (const bool claim : {true, false}) {
+    const auto images =
+        claim ? tracker.claim_images(job, 300) : tracker.get_pending_images(job, 300);
+    for (std::size_t i = 0; i < 250; ++i) {
+      const int run = StatementLog::run_by([&] { tracker.mark_completed(images[i].id); });
+      EXPECT_EQ(run > 0, i % 100 == 99) << "mark " << i << (claim ? " of a claim" : "");
+    }
+    other.mark_error(other_image.id, "broken");
+    EXPECT_GT(StatementLog::run_by([&] { tracker.mark_completed(images[250].id); }), 0);
+  }
+}
+
 // However far a job is, by whatever way its images were marked.
 TEST_F(QueryPlanTest, TheNextImagesCostTheSameHoweverManyAreDone) {
   using Mark = std::function<void(ProgressTracker&, const std::vector<Image>&)>;

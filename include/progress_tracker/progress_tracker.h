@@ -26,11 +26,12 @@
 // memory, at most N of them, and committed together: by the N-th, by checkpoint(), sync(),
 // close(), the destructor, by any other call through this tracker from any thread, and by the next
 // mark once the oldest is a second old. kNotFound and kInvalidTransition are still thrown by the
-// mark itself. A crash costs at most N marks, whose images are worked on again. A held mark that
-// another tracker has made impossible meanwhile (its image is gone, or an error for an image that
-// is completed now) is dropped, with one warning in the log, and the others are committed. If
-// the commit fails otherwise, the call that tried it throws and the marks stay held; a close()
-// that throws leaves the tracker open; the destructor logs how many it lost.
+// mark itself. finished_at is when they are committed. A crash costs at most N marks, whose images
+// are worked on again. A held mark that another tracker has made impossible meanwhile (its image is
+// gone, or an error for an image that is completed now) is dropped, with one warning in the log,
+// and the others are committed. If the commit fails otherwise, the call that tried it throws and
+// the marks stay held; a close() that throws leaves the tracker open; the destructor logs how many
+// it lost.
 #ifndef PROGRESS_TRACKER_PROGRESS_TRACKER_H_
 #define PROGRESS_TRACKER_PROGRESS_TRACKER_H_
 
@@ -75,7 +76,8 @@ class ProgressTracker final : public Tracker {
   //   kCorrupt, kFull
   explicit ProgressTracker(const std::filesystem::path& db_path, Options options = {});
 
-  // As close(), but never throws: what close() would throw is logged at error.
+  // As close(), but never throws: what close() would throw is logged at error. If the tracker still
+  // holds images then, they count a death, as after a crash.
   ~ProgressTracker() override;
 
   // Commits buffered marks; then makes all that was committed so far, by anyone, survive a power
@@ -127,7 +129,8 @@ class ProgressTracker final : public Tracker {
   std::vector<Image> get_batch_images(BatchId batch_id) override;
 
   // As Tracker::close(). Throws, and leaves the tracker open, if buffered marks could not be
-  // committed.
+  // committed; kBusy also if it could not be written down that this is no death, for the images
+  // that the tracker still holds. (One that holds none waits for nobody.)
   void close() override;
 
  private:

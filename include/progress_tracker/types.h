@@ -48,8 +48,8 @@ std::string_view to_string(BatchStatus status);
 // One image to work on.
 struct Image {
   ImageId id{};
-  std::filesystem::path path;  // byte for byte as it was given
-  std::string split;           // may be empty
+  std::filesystem::path path{};  // byte for byte as it was given
+  std::string split{};           // may be empty
 
   // The attempt under which this Image was claimed: the fence of Tracker::complete() and fail().
   // 0 in an image that came from anything but claim_images(): such an image is unfenced.
@@ -60,7 +60,7 @@ struct Image {
 
 // Everything that is known of one image.
 struct ImageRecord {
-  Image image;  // image.attempt is 0
+  Image image{};  // image.attempt is 0
   JobId job_id{};
   Status status{Status::kPending};
 
@@ -68,16 +68,17 @@ struct ImageRecord {
   // adds one. Never goes down.
   int attempts{0};
 
-  // How often a worker died while it held this image.
+  // How often a worker died while it held this image: counted when the image is taken back from it
+  // (reset_stuck_images() or a claim).
   int deaths{0};
 
-  std::string error_message;  // empty unless status is kError
+  std::string error_message{};  // empty unless status is kError
 
   // The latest start of work; stays when the image goes back to pending. No value: never started.
-  std::optional<std::chrono::system_clock::time_point> started_at;
+  std::optional<std::chrono::system_clock::time_point> started_at{};
 
   // Set exactly in completed and error.
-  std::optional<std::chrono::system_clock::time_point> finished_at;
+  std::optional<std::chrono::system_clock::time_point> finished_at{};
 
   bool operator==(const ImageRecord&) const = default;
 };
@@ -106,11 +107,11 @@ struct StatusCounts {
 
 struct Job {
   JobId id{};
-  std::string name;
-  std::optional<JobId> upstream;  // set for a job made by Tracker::chain_job()
-  StatusCounts counts;            // exact
-  std::chrono::system_clock::time_point created_at;
-  std::chrono::system_clock::time_point updated_at;  // the last checkpoint, or the creation
+  std::string name{};
+  std::optional<JobId> upstream{};  // set for a job made by Tracker::chain_job()
+  StatusCounts counts{};            // exact
+  std::chrono::system_clock::time_point created_at{};
+  std::chrono::system_clock::time_point updated_at{};  // the last checkpoint, or the creation
 
   bool operator==(const Job&) const = default;
 };
@@ -119,16 +120,16 @@ struct Job {
 struct Outcome {
   ImageId id{};
   int attempt{0};                    // Image::attempt; 0: unfenced
-  std::optional<std::string> error;  // no error: completed
+  std::optional<std::string> error{};  // no error: completed
 
   bool operator==(const Outcome&) const = default;
 };
 
 // Images in error that carry the same message.
 struct ErrorGroup {
-  std::string message;
+  std::string message{};
   std::int64_t count{0};
-  std::filesystem::path example;  // the first of them, in the order in which they were added
+  std::filesystem::path example{};  // the first of them, in the order in which they were added
 
   bool operator==(const ErrorGroup&) const = default;
 };
@@ -136,11 +137,11 @@ struct ErrorGroup {
 // A tracker that claims, marks processing or loads images.
 struct Worker {
   WorkerId id{};
-  std::string host;
+  std::string host{};
   std::int64_t pid{0};
   bool alive{false};           // known for certain: by a lock that dies with the process
   std::int64_t processing{0};  // images it holds now
-  std::chrono::system_clock::time_point started_at;
+  std::chrono::system_clock::time_point started_at{};
 
   bool operator==(const Worker&) const = default;
 };
@@ -151,9 +152,9 @@ struct Batch {
   int batch_num{0};
   BatchStatus status{BatchStatus::kPending};
   std::int64_t image_count{0};
-  std::chrono::system_clock::time_point created_at;
-  std::optional<std::chrono::system_clock::time_point> uploaded_at;
-  std::string upload_error;  // empty unless status is kError
+  std::chrono::system_clock::time_point created_at{};
+  std::optional<std::chrono::system_clock::time_point> uploaded_at{};
+  std::string upload_error{};  // empty unless status is kError
 
   bool operator==(const Batch&) const = default;
 };

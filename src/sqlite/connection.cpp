@@ -109,6 +109,43 @@ bool Connection::has_moved() const {
   return code == SQLITE_OK && moved != 0;
 }
 
+// Read from the shared index of the log, whose layout sqlite.org/walformat.html gives: SQLite
+// itself tells it only to who begins a transaction, which takes some microseconds and locks.
+std::optional<LogState> Connection::log_state() const {
+  constexpr std::size_t kCommitsAt = 8;
+  constexpr std::size_t kFramesAt = 16;
+  constexpr std::size_t kSaltAt = 32;
+  constexpr int kRegionBytes = 32'768;
+  if (!log_is_open_) {
+    return std::nullopt;
+  }
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  if (file == nullptr || file->pMethods == nullptr || file->pMethods->iVersion < 2) {
+    return std::nullopt;
+  }
+  volatile void* region = nullptr;
+  if (file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK ||
+      region == nullptr) {
+    return std::nullopt;
+  }
+  const auto read = [&](std::size_t at) {
+    const auto* address = static_cast<const volatile char*>(region) + at;
+    return __atomic_load_n(reinterpret_cast<const volatile std::uint32_t*>(address),
+                           __ATOMIC_ACQUIRE);
+  };
+  return LogState{.commits = read(kCommitsAt), .frames = read(kFramesAt), .salt = read(kSaltAt)};
+}
+
+void Connection::end_transaction(const std::optional<LogState>& before, std::uint32_t own_commits) {
+  // Only who has written is sure to have a log open: asked of a file without one, SQLite would make
+  // its index.
+  log_is_open_ = log_is_open_ || own_commits > 0;
+  const std::optional<LogState> now = log_state();
+  const bool alone = before && now && now->commits - before->commits <= own_commits;
+  known_state_ = alone ? now : std::nullopt;
+}
+
 int Connection::on_busy(void* self, int tries) {
   WaitBudget* budget = static_cast<Connection*>(self)->budget_;
   return budget != nullptr && budget->sleep(busy_pause(tries)) ? 1 : 0;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,6 +38,15 @@ class Failure : public std::runtime_error {
 // of the bytes, so that equal bytes are equal in the file.
 struct Bytes {
   std::string_view value;
+};
+
+// How far the write-ahead log is, for everybody: equal as long as nobody has committed anything.
+struct LogState {
+  std::uint32_t commits{0};  // goes up by one with each
+  std::uint32_t frames{0};
+  std::uint32_t salt{0};
+
+  bool operator==(const LogState&) const = default;
 };
 
 enum class OpenMode { kReadOnly, kReadWrite, kCreate };
@@ -81,6 +91,16 @@ class Connection {
   // Frames in the write-ahead log after the latest commit of this connection.
   int wal_frames() const { return wal_frames_; }
 
+  // The state of the log at this moment, without a system call; no value before this connection has
+  // written.
+  std::optional<LogState> log_state() const;
+
+  // The state in which all that the latest transaction saw and wrote still held; no value: others
+  // may have committed between. To be called at the end of each transaction, with log_state() at
+  // its beginning and the number of commits that it made itself, at the most.
+  std::optional<LogState> known_state() const { return known_state_; }
+  void end_transaction(const std::optional<LogState>& before, std::uint32_t own_commits);
+
   // Whether the file was deleted, renamed or replaced since it was opened.
   bool has_moved() const;
 
@@ -98,6 +118,8 @@ class Connection {
   std::unordered_map<const char*, std::unique_ptr<sqlite3_stmt, Finalize>> statements_;
   WaitBudget* budget_{nullptr};
   int wal_frames_{0};
+  bool log_is_open_{false};
+  std::optional<LogState> known_state_;
 };
 
 // One run of a prepared statement; the statement is reset when the scope ends.

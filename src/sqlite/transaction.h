@@ -63,6 +63,15 @@ class Transactions {
     return collect(work, [&](const Step& step) { run_read(operation, step); });
   }
 
+  // What this thread's connection knows of the log: its state now, and the one in which all held
+  // that this thread's latest transaction saw and wrote.
+  std::optional<LogState> log_state(std::string_view operation) {
+    return connection_of_this_thread(operation).log_state();
+  }
+  std::optional<LogState> known_state(std::string_view operation) {
+    return connection_of_this_thread(operation).known_state();
+  }
+
   // To be called between two of the transactions that a long piece of work was cut into. Sleeps
   // longer than the longest busy_pause(), so that whoever waits for the write lock gets it: one
   // who takes it again at once would keep everybody else out.

@@ -73,19 +73,33 @@ std::vector<std::int64_t> pending_page(Connection& connection, const JobRow& job
   return ids;
 }
 
+const char* page_sql(std::optional<Status> status) {
+  if (!status.has_value()) {
+    return kPageOfAllSql;
+  }
+  switch (*status) {
+    case Status::kProcessing:
+      return kPageOfProcessingSql;
+    case Status::kCompleted:
+      return kPageOfCompletedSql;
+    case Status::kError:
+      return kPageOfErrorsSql;
+    default:
+      return nullptr;
+  }
+}
+
 std::vector<std::int64_t> page(Connection& connection, const JobRow& job,
                                std::optional<Status> status, std::int64_t after,
                                std::int64_t limit) {
   if (status == Status::kPending) {
     return pending_page(connection, job, after, limit);
   }
-  const char* sql = kPageOfAllSql;
-  if (status.has_value()) {
-    sql = *status == Status::kProcessing  ? kPageOfProcessingSql
-          : *status == Status::kCompleted ? kPageOfCompletedSql
-                                          : kPageOfErrorsSql;
-  }
   std::vector<std::int64_t> ids;
+  const char* sql = page_sql(status);
+  if (sql == nullptr) {
+    return ids;  // not a status
+  }
   append_ids(connection, sql, after, job.last_id(), limit, ids);
   return ids;
 }

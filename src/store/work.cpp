@@ -140,11 +140,16 @@ void append_died(Connection& connection, const JobRow& job, std::int64_t limit,
 
 std::int64_t number(ImageId image) { return static_cast<std::int64_t>(image); }
 
+bool are_neighbours(ImageId image, ImageId next) {
+  // Unsigned, because any number may be given for an id.
+  return static_cast<std::uint64_t>(next) - static_cast<std::uint64_t>(image) == 1;
+}
+
 // How many at the beginning are neighbours that were never started: at least 1.
 std::size_t unstarted_in_a_row(std::span<const Candidate> candidates) {
   std::size_t length = 1;
   while (length < candidates.size() && candidates[length].attempts == 0 &&
-         number(candidates[length].image.id) == number(candidates[length - 1].image.id) + 1) {
+         are_neighbours(candidates[length - 1].image.id, candidates[length].image.id)) {
     ++length;
   }
   return length;
@@ -153,7 +158,7 @@ std::size_t unstarted_in_a_row(std::span<const Candidate> candidates) {
 // How many at the beginning are neighbours: at least 1.
 std::size_t neighbours(std::span<const ImageId> images) {
   std::size_t length = 1;
-  while (length < images.size() && number(images[length]) == number(images[length - 1]) + 1) {
+  while (length < images.size() && are_neighbours(images[length - 1], images[length])) {
     ++length;
   }
   return length;
@@ -165,8 +170,7 @@ std::size_t completions_in_a_row(std::span<const Outcome> outcomes) {
   std::size_t length = 0;
   while (length < outcomes.size() && !outcomes[length].error.has_value() &&
          outcomes[length].attempt == outcomes.front().attempt &&
-         number(outcomes[length].id) ==
-             number(outcomes.front().id) + static_cast<std::int64_t>(length)) {
+         (length == 0 || are_neighbours(outcomes[length - 1].id, outcomes[length].id))) {
     ++length;
   }
   return length;

@@ -21,16 +21,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr char kForEver[] = "while :; do sleep 0.01; done";
+
 class InterruptionTest : public ::testing::Test {
  protected:
-  // Starts a command that says when it runs, and begins work.
-  void work(const std::string& script, std::chrono::milliseconds grace) {
+  // Starts a command that says when it runs, its traps being set, and begins work.
+  void work(const std::string& traps, const std::string& then, std::chrono::milliseconds grace) {
     interruption_.emplace(err_, clock_, grace);
     interruption_->begin_work(
         children_, [this] { ++shown_; }, [](const std::string&) {});
     const std::string runs = (directory_.path() / "runs").string();
     command_ = std::thread([=, this] {
-      result_ = children_.run({"sh", "-c", "echo > " + runs + "; " + script});
+      result_ = children_.run({"sh", "-c", traps + "; echo > " + runs + "; " + then});
     });
     while (!std::filesystem::exists(runs) || std::filesystem::file_size(runs) == 0) {
       std::this_thread::sleep_for(1ms);
@@ -53,7 +55,7 @@ class InterruptionTest : public ::testing::Test {
 };
 
 TEST_F(InterruptionTest, PassesTheFirstSignalOn) {
-  work("trap 'exit 5' INT; while :; do sleep 0.01; done", 1h);
+  work("trap 'exit 5' INT", kForEver, 1h);
   send(SIGINT);
   command_.join();
   EXPECT_EQ(result_->exit_status, 5);
@@ -62,7 +64,7 @@ TEST_F(InterruptionTest, PassesTheFirstSignalOn) {
 }
 
 TEST_F(InterruptionTest, KillsAfterTheGracePeriod) {
-  work("trap '' TERM; while :; do sleep 0.01; done", 50ms);
+  work("trap '' TERM", kForEver, 50ms);
   send(SIGTERM);
   command_.join();
   EXPECT_EQ(result_->signal, SIGKILL);
@@ -70,7 +72,7 @@ TEST_F(InterruptionTest, KillsAfterTheGracePeriod) {
 }
 
 TEST_F(InterruptionTest, KillsAtTheSecondSignal) {
-  work("trap '' TERM INT; while :; do sleep 0.01; done", 1h);
+  work("trap '' TERM INT", kForEver, 1h);
   send(SIGTERM);
   while (interruption_->signal() == 0) std::this_thread::sleep_for(1ms);
   send(SIGINT);
@@ -80,9 +82,8 @@ TEST_F(InterruptionTest, KillsAtTheSecondSignal) {
 }
 
 TEST_F(InterruptionTest, DrainsOnHangUp) {
-  work("trap 'exit 5' HUP; while [ ! -e " + (directory_.path() / "go").string() +
-           " ]; do sleep 0.01; done",
-       50ms);
+  work("trap 'exit 5' HUP",
+       "while [ ! -e " + (directory_.path() / "go").string() + " ]; do sleep 0.01; done", 50ms);
   send(SIGHUP);
   while (!interruption_->draining()) std::this_thread::sleep_for(1ms);
   EXPECT_TRUE(interruption_->stop_token().stop_requested());
@@ -93,7 +94,7 @@ TEST_F(InterruptionTest, DrainsOnHangUp) {
 }
 
 TEST_F(InterruptionTest, ShowsProgressOnRequest) {
-  work(":", 1h);
+  work(":", ":", 1h);
   command_.join();
   send(SIGUSR1);
   while (shown_ == 0) std::this_thread::sleep_for(1ms);

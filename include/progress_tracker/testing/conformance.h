@@ -2006,6 +2006,29 @@ TYPED_TEST_P(TrackerConformance, ALiveWorkerIsListedWithWhatItHolds) {
   EXPECT_LE(workers[0].started_at, std::chrono::system_clock::now());
 }
 
+TYPED_TEST_P(TrackerConformance, ATrackerThatLoadsImagesIsAWorker) {
+  this->create("");
+  const auto upstream = this->job;
+  this->tracker->chain_job("chained", upstream);
+  ASSERT_EQ(this->tracker->list_workers().size(), 1U);
+  this->tracker->remove_job(*this->tracker->get_job_id("chained"));
+  for (const bool adds : {false, true}) {
+    auto other = this->traits.another();
+    const auto paths = this->to_paths("a");
+    EXPECT_EQ(error_of([&] { other->add_images(this->kNoJob, paths, {}); }), "not_found");
+    EXPECT_EQ(error_of([&] { other->chain_job("c", this->kNoJob); }), "not_found");
+    other->create_job("job", {}, {});
+    EXPECT_EQ(other->list_workers().size(), 1U) << "it loaded nothing yet";
+    if (adds) {
+      other->add_images(upstream, paths, {});
+    } else {
+      other->create_job("job", paths, {});
+    }
+    EXPECT_EQ(other->list_workers().size(), 2U);
+    other->close();
+  }
+}
+
 TYPED_TEST_P(TrackerConformance, ATrackerThatOnlyReadsIsNoWorker) {
   this->create("a b");
   this->claim(1);
@@ -2840,7 +2863,7 @@ REGISTER_TYPED_TEST_SUITE_P(
     AnImageGoesToErrorOnceItsWorkersDiedMaxDeathsTimes,
     AClaimGivesNoImageWhoseWorkersDiedMaxDeathsTimes,
     AnImageThatWentToErrorByItsDeathsMayBeTriedAgain, ALiveWorkerIsListedWithWhatItHolds,
-    ATrackerThatOnlyReadsIsNoWorker, WorkersAreListedOldestFirst,
+    ATrackerThatLoadsImagesIsAWorker, ATrackerThatOnlyReadsIsNoWorker, WorkersAreListedOldestFirst,
     ADeadWorkerIsListedWhileItHoldsImages, AClosedWorkerIsNotListedAsAlive,
     ResetErrorImagesPutsThemBackAndClearsTheirMessages, ResetErrorImagesCheckpoints,
     ResetErrorImagesThatChangesNothingDoesNotCheckpoint, ResetErrorImagesPutsALargeNumberBack,

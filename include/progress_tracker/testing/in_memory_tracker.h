@@ -422,7 +422,7 @@ class InMemoryTracker final : public progress_tracker::Tracker {
     progress_tracker::check_images("create_job", image_paths, splits);
     JobRow* job = store_->find_job(name);
     if (job != nullptr) refuse_if_chained("create_job", *job);
-    self();
+    if (!image_paths.empty()) self();
     if (job == nullptr) job = &store_->add_job(name, std::nullopt);
     store_->add_images(*job, image_paths, splits);
     return job->id;
@@ -434,7 +434,7 @@ class InMemoryTracker final : public progress_tracker::Tracker {
     progress_tracker::check_images("add_images", image_paths, splits);
     JobRow& row = store_->job("add_images", job);
     refuse_if_chained("add_images", row);
-    self();
+    if (!image_paths.empty()) self();
     return store_->add_images(row, image_paths, splits);
   }
 
