@@ -24,10 +24,6 @@ int main(int argc, char** argv) try {
   });
 
   std::cout << "this run: " << run.completed << " good, " << run.errors << " bad\n";
-  for (const pt::ErrorGroup& group : tracker.get_error_summary(job)) {
-    std::cout << "  " << group.count << " x " << group.message << ", such as " << group.example
-              << '\n';
-  }
 } catch (const std::exception& error) {
   std::cerr << error.what() << '\n';
   return 1;
