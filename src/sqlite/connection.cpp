@@ -116,7 +116,9 @@ std::optional<LogState> Connection::log_state() const {
   constexpr std::size_t kFramesAt = 16;
   constexpr std::size_t kSaltAt = 32;
   constexpr int kRegionBytes = 32'768;
-  if (!log_is_open_) {
+  // Only who has written is sure to have a log open: asked of a file without one, SQLite would make
+  // its index.
+  if (commits_ == 0) {
     return std::nullopt;
   }
   sqlite3_file* file = nullptr;
@@ -137,13 +139,18 @@ std::optional<LogState> Connection::log_state() const {
   return LogState{.commits = read(kCommitsAt), .frames = read(kFramesAt), .salt = read(kSaltAt)};
 }
 
-void Connection::end_transaction(const std::optional<LogState>& before, std::uint32_t own_commits) {
-  // Only who has written is sure to have a log open: asked of a file without one, SQLite would make
-  // its index.
-  log_is_open_ = log_is_open_ || own_commits > 0;
+void Connection::note_beginning() {
+  state_at_beginning_ = log_state();
+  commits_at_beginning_ = commits_;
+  known_state_ = std::nullopt;
+}
+
+void Connection::note_end() {
   const std::optional<LogState> now = log_state();
-  const bool alone = before && now && now->commits - before->commits <= own_commits;
-  known_state_ = alone ? now : std::nullopt;
+  const std::uint32_t ours = commits_ - commits_at_beginning_;
+  if (now && state_at_beginning_ && now->commits - state_at_beginning_->commits == ours) {
+    known_state_ = now;
+  }
 }
 
 int Connection::on_busy(void* self, int tries) {
@@ -152,7 +159,9 @@ int Connection::on_busy(void* self, int tries) {
 }
 
 int Connection::on_commit_to_wal(void* self, sqlite3* /*db*/, const char* /*schema*/, int frames) {
-  static_cast<Connection*>(self)->wal_frames_ = frames;
+  auto* connection = static_cast<Connection*>(self);
+  connection->wal_frames_ = frames;
+  ++connection->commits_;
   return SQLITE_OK;
 }
 

@@ -96,10 +96,11 @@ class Connection {
   std::optional<LogState> log_state() const;
 
   // The state in which all that the latest transaction saw and wrote still held; no value: others
-  // may have committed between. To be called at the end of each transaction, with log_state() at
-  // its beginning and the number of commits that it made itself, at the most.
+  // have committed between, or may have. For that each transaction notes its beginning, before it
+  // looks at anything, and its end, once it is committed.
   std::optional<LogState> known_state() const { return known_state_; }
-  void end_transaction(const std::optional<LogState>& before, std::uint32_t own_commits);
+  void note_beginning();
+  void note_end();
 
   // Whether the file was deleted, renamed or replaced since it was opened.
   bool has_moved() const;
@@ -118,7 +119,9 @@ class Connection {
   std::unordered_map<const char*, std::unique_ptr<sqlite3_stmt, Finalize>> statements_;
   WaitBudget* budget_{nullptr};
   int wal_frames_{0};
-  bool log_is_open_{false};
+  std::uint32_t commits_{0};  // of this connection that wrote to the log
+  std::uint32_t commits_at_beginning_{0};
+  std::optional<LogState> state_at_beginning_;
   std::optional<LogState> known_state_;
 };
 

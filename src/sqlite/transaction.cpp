@@ -130,13 +130,13 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
     check_not_poisoned(operation);
     const Scope scope(connection, budget);
     Query(connection, "BEGIN IMMEDIATE").run();
-    const auto before = connection.log_state();
+    connection.note_beginning();
     // Before anything is made beside a file that is gone, and again before it is acknowledged.
     check_not_moved(operation, connection);
     step(connection);
     check_not_moved(operation, connection);
     commit(operation, connection, budget);
-    connection.end_transaction(before, 1);
+    connection.note_end();
     if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
       const std::lock_guard lock(notice_mutex_);
       notice_ = describe(operation, path_, notice);
@@ -188,12 +188,12 @@ void Transactions::run_read(std::string_view operation, const Step& step) {
   retry(operation, path_, options_, budget, [&] {
     check_not_poisoned(operation);
     const Scope scope(connection, budget);
-    const auto before = connection.log_state();
+    connection.note_beginning();
     Query(connection, "BEGIN").run();
     check_not_moved(operation, connection);
     step(connection);
     Query(connection, "COMMIT").run();
-    connection.end_transaction(before, 0);
+    connection.note_end();
   });
 }
 
