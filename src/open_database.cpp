@@ -113,7 +113,8 @@ std::string keep_lost_log(const std::string& path) {
   constexpr int kMostKept = 1000;
   const std::string log = path + "-wal";
   for (int number = 1;; ++number) {
-    const std::string kept = log + "-lost-" + std::to_string(number);
+    std::string kept = log;
+    kept += "-lost-" + std::to_string(number);
     if (::link(log.c_str(), kept.c_str()) == 0) {
       return "open: " + path +
              ": is new, but a write-ahead log lay there, perhaps with commits of "
