@@ -12,6 +12,7 @@
 #include "progress_tracker/trace.h"
 #include "sqlite/durable.h"
 #include "store/batches.h"
+#include "store/claim.h"
 #include "store/counts.h"
 #include "store/images.h"
 #include "store/jobs.h"

@@ -150,6 +150,14 @@ class Query {
   template <typename Enum>
   requires std::is_enum_v<Enum>
   void bind(int index, Enum value) { bind(index, static_cast<std::int64_t>(value)); }
+  template <typename Value>
+  void bind(int index, const std::optional<Value>& value) {
+    if (value.has_value()) {
+      bind(index, *value);
+    } else {
+      bind(index, nullptr);
+    }
+  }
 
   // Steps to the next row; false: there is none.
   bool next();

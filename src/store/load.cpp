@@ -191,19 +191,7 @@ LoadTarget load_target(Connection& connection, JobId job, const IsLoading& is_lo
 
 JobId insert_job(Connection& connection, std::string_view name, std::optional<JobId> upstream,
                  std::optional<WorkerId> loader, std::int64_t now) {
-  Query query(connection, kInsertJobSql, name);
-  if (upstream.has_value()) {
-    query.bind(2, *upstream);
-  } else {
-    query.bind(2, nullptr);
-  }
-  if (loader.has_value()) {
-    query.bind(3, *loader);
-  } else {
-    query.bind(3, nullptr);
-  }
-  query.bind(4, now);
-  query.run();
+  Query(connection, kInsertJobSql, name, upstream, loader, now).run();
   return JobId{connection.last_insert_rowid()};
 }
 

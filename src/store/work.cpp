@@ -5,49 +5,13 @@
 
 #include "store/batches.h"
 #include "store/images.h"
+#include "store/state.h"
 
 namespace progress_tracker::store {
 namespace {
 
 using sqlite::Connection;
 using sqlite::Query;
-
-// Pending images, each with: id, directory, name, split, attempts.
-//
-// Given back, below the mark `started`. Params: after, last, limit.
-constexpr char kSelectReturnedSql[] =
-    "SELECT image.id, image.directory, image.name, image.split, state.attempts "
-    "FROM state JOIN image ON image.id = state.id "
-    "WHERE state.status = 0 AND state.deaths = 0 AND state.id > ? AND state.id <= ? "
-    "ORDER BY state.id LIMIT ?";
-// Above it: never started, or started out of turn and given back.
-constexpr char kSelectUnstartedSql[] =
-    "SELECT image.id, image.directory, image.name, image.split, coalesce(state.attempts, 0) "
-    "FROM image LEFT JOIN state ON state.id = image.id "
-    "WHERE image.id > ? AND image.id <= ? "
-    "AND (state.id IS NULL OR (state.status = 0 AND state.deaths = 0)) "
-    "ORDER BY image.id LIMIT ?";
-// The same where nothing above the mark has a state row, which is the rule.
-constexpr char kSelectUntouchedSql[] =
-    "SELECT id, directory, name, split, 0 FROM image WHERE id > ? AND id <= ? ORDER BY id LIMIT ?";
-// Those whose worker died.
-constexpr char kSelectDiedSql[] =
-    "SELECT image.id, image.directory, image.name, image.split, state.attempts "
-    "FROM state INDEXED BY state_returned JOIN image ON image.id = state.id "
-    "WHERE state.status = 0 AND state.deaths > 0 AND state.id > ? AND state.id <= ? "
-    "ORDER BY state.id LIMIT ?";
-
-// Params: after, last.
-constexpr char kAnyStateSql[] = "SELECT 1 FROM state WHERE id > ? AND id <= ? LIMIT 1";
-
-// First state rows for a run of images. Params: status, worker, now, first, last.
-constexpr char kInsertStatesSql[] =
-    "INSERT INTO state (id, status, split, attempts, deaths, worker, started_at, changed_at) "
-    "SELECT id, ?1, split, 1, 0, ?2, ?3, ?3 FROM image WHERE id BETWEEN ?4 AND ?5";
-// Params: worker, now, id.
-constexpr char kStartAgainSql[] =
-    "UPDATE state SET status = 1, attempts = attempts + 1, worker = ?1, started_at = ?2, "
-    "changed_at = ?2 WHERE id = ?3";
 
 // Params: id.
 constexpr char kSelectStateSql[] = "SELECT status, attempts, split FROM state WHERE id = ?";
@@ -85,9 +49,6 @@ constexpr char kDeleteFailureSql[] = "DELETE FROM failure WHERE image_id = ?";
 // Params: after, last, limit.
 constexpr char kNextStatesSql[] =
     "SELECT id FROM state WHERE id > ? AND id <= ? ORDER BY id LIMIT ?";
-// Params: started, job.
-constexpr char kSetStartedSql[] = "UPDATE job SET started = ? WHERE id = ?";
-
 // Params: after, last, limit.
 constexpr char kSelectErrorsSql[] =
     "SELECT id FROM state INDEXED BY state_error "
@@ -97,63 +58,7 @@ constexpr char kSelectErrorsSql[] =
 // What is left is for the next one.
 constexpr std::int64_t kMostStartedAtOnce = 10'000;
 
-struct Candidate {
-  Image image;
-  std::int64_t split;
-  int attempts;
-};
-
-void append_candidates(Connection& connection, ImageReader& reader, const char* sql,
-                       std::int64_t after, std::int64_t last, std::int64_t limit,
-                       std::vector<Candidate>& candidates) {
-  if (after >= last) {
-    return;
-  }
-  const auto wanted = limit - static_cast<std::int64_t>(candidates.size());
-  Query query(connection, sql, after, last, wanted);
-  while (query.next()) {
-    candidates.push_back(
-        {reader.read(query), query.integer(3), static_cast<int>(query.integer(4))});
-  }
-}
-
-// Pending images without a death, in order of id.
-std::vector<Candidate> candidates_without_death(Connection& connection, const JobRow& job,
-                                                std::int64_t limit) {
-  std::vector<Candidate> candidates;
-  ImageReader reader(connection);
-  append_candidates(connection, reader, kSelectReturnedSql, image_id(job.id, 0),
-                    job.last_started_id(), limit, candidates);
-  const bool untouched =
-      !Query(connection, kAnyStateSql, job.last_started_id(), job.last_id()).next();
-  append_candidates(connection, reader, untouched ? kSelectUntouchedSql : kSelectUnstartedSql,
-                    job.last_started_id(), job.last_id(), limit, candidates);
-  return candidates;
-}
-
-void append_died(Connection& connection, const JobRow& job, std::int64_t limit,
-                 std::vector<Candidate>& candidates) {
-  ImageReader reader(connection);
-  append_candidates(connection, reader, kSelectDiedSql, image_id(job.id, 0), job.last_id(), limit,
-                    candidates);
-}
-
 std::int64_t number(ImageId image) { return static_cast<std::int64_t>(image); }
-
-bool are_neighbours(ImageId image, ImageId next) {
-  // Unsigned, because any number may be given for an id.
-  return static_cast<std::uint64_t>(next) - static_cast<std::uint64_t>(image) == 1;
-}
-
-// How many at the beginning are neighbours that were never started: at least 1.
-std::size_t unstarted_in_a_row(std::span<const Candidate> candidates) {
-  std::size_t length = 1;
-  while (length < candidates.size() && candidates[length].attempts == 0 &&
-         are_neighbours(candidates[length - 1].image.id, candidates[length].image.id)) {
-    ++length;
-  }
-  return length;
-}
 
 // How many at the beginning are neighbours: at least 1.
 std::size_t neighbours(std::span<const ImageId> images) {
@@ -177,51 +82,6 @@ std::size_t completions_in_a_row(std::span<const Outcome> outcomes) {
 }
 
 }  // namespace
-
-std::vector<Image> pending_images(Connection& connection, const JobRow& job, std::int64_t limit) {
-  auto candidates = candidates_without_death(connection, job, limit);
-  append_died(connection, job, limit, candidates);
-  std::vector<Image> images;
-  images.reserve(candidates.size());
-  for (Candidate& candidate : candidates) {
-    images.push_back(std::move(candidate.image));
-  }
-  return images;
-}
-
-std::vector<Image> claim(Connection& connection, JobRow job, WorkerId worker, std::int64_t limit,
-                         std::int64_t now) {
-  auto candidates = candidates_without_death(connection, job, limit);
-  if (candidates.empty()) {
-    append_died(connection, job, 1, candidates);
-  }
-  CountChanges counts;
-  std::vector<Image> images;
-  images.reserve(candidates.size());
-  for (std::size_t i = 0; i < candidates.size();) {
-    const ImageId first = candidates[i].image.id;
-    std::size_t length = 1;
-    if (candidates[i].attempts == 0) {
-      length = unstarted_in_a_row(std::span(candidates).subspan(i));
-      Query(connection, kInsertStatesSql, Status::kProcessing, worker, now, first,
-            candidates[i + length - 1].image.id)
-          .run();
-    } else {
-      Query(connection, kStartAgainSql, worker, now, first).run();
-    }
-    for (const std::size_t end = i + length; i < end; ++i) {
-      counts.move(candidates[i].split, Status::kPending, Status::kProcessing);
-      candidates[i].image.attempt = candidates[i].attempts + 1;
-      images.push_back(std::move(candidates[i].image));
-    }
-  }
-  counts.write(connection);
-  // All up to the last one now has a state row: what was above the mark was taken without a gap.
-  if (!images.empty() && sequence_of(images.back().id) > job.started) {
-    Query(connection, kSetStartedSql, sequence_of(images.back().id), job.id).run();
-  }
-  return images;
-}
 
 StateChanges::JobChanges* StateChanges::job_changes(ImageId image) {
   const JobId id = job_of(image);
@@ -373,16 +233,8 @@ std::size_t StateChanges::insert_states(JobChanges& job, ImageId first, std::siz
     counts_.move(query.integer(1), Status::kPending, status);
   }
   if (inserted > 0) {
-    Query query(connection_, kInsertStatesSql, status);
-    if (worker.has_value()) {
-      query.bind(2, *worker);
-    } else {
-      query.bind(2, nullptr);
-    }
-    query.bind(3, now_);
-    query.bind(4, first);
-    query.bind(5, number(first) + static_cast<std::int64_t>(inserted) - 1);
-    query.run();
+    const ImageId last{number(first) + static_cast<std::int64_t>(inserted) - 1};
+    insert_rows(connection_, first, last, status, worker, now_);
     job.started = true;
   }
   return inserted;
@@ -421,7 +273,7 @@ void StateChanges::start_again(const JobChanges* job, ImageId image, WorkerId wo
   } else if (state.status != Status::kPending) {
     result.not_pending.push_back(image);
   } else {
-    Query(connection_, kStartAgainSql, worker, now_, image).run();
+    start_row_again(connection_, image, worker, now_);
     counts_.move(state.split, Status::kPending, Status::kProcessing);
   }
 }
@@ -497,7 +349,7 @@ void StateChanges::advance_started(JobChanges& job) {
     ++started;
   }
   if (started > job.row.started) {
-    Query(connection_, kSetStartedSql, started, job.row.id).run();
+    set_started(connection_, job.row.id, started);
   }
 }
 

@@ -1,4 +1,4 @@
-// The state machine of an image: claim, mark, release, reset.
+// The state machine of an image: start, mark, release, retry.
 #ifndef PROGRESS_TRACKER_SRC_STORE_WORK_H_
 #define PROGRESS_TRACKER_SRC_STORE_WORK_H_
 
@@ -17,15 +17,6 @@
 #include "store/jobs.h"
 
 namespace progress_tracker::store {
-
-// The next pending images, at most `limit`: those without a death in order of id, then those with.
-std::vector<Image> pending_images(sqlite::Connection& connection, const JobRow& job,
-                                  std::int64_t limit);
-
-// Picks and marks the next pending images for `worker`, at most `limit`: those without a death;
-// where there are none, the first with one, alone.
-std::vector<Image> claim(sqlite::Connection& connection, JobRow job, WorkerId worker,
-                         std::int64_t limit, std::int64_t now);
 
 // Changes of images' states within one write transaction. Counts, marks and chained jobs follow
 // when finish() is called, once, at the end; without it the transaction must be rolled back.

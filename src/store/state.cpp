@@ -1,0 +1,40 @@
+#include "store/state.h"
+
+namespace progress_tracker::store {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Query;
+
+// Params: status, worker, now, first, last.
+constexpr char kInsertStatesSql[] =
+    "INSERT INTO state (id, status, split, attempts, deaths, worker, started_at, changed_at) "
+    "SELECT id, ?1, split, 1, 0, ?2, ?3, ?3 FROM image WHERE id BETWEEN ?4 AND ?5";
+// Params: worker, now, id.
+constexpr char kStartAgainSql[] =
+    "UPDATE state SET status = 1, attempts = attempts + 1, worker = ?1, started_at = ?2, "
+    "changed_at = ?2 WHERE id = ?3";
+// Params: started, job.
+constexpr char kSetStartedSql[] = "UPDATE job SET started = ? WHERE id = ?";
+
+}  // namespace
+
+bool are_neighbours(ImageId image, ImageId next) {
+  // Unsigned, so that no number overflows.
+  return static_cast<std::uint64_t>(next) - static_cast<std::uint64_t>(image) == 1;
+}
+
+void insert_rows(Connection& connection, ImageId first, ImageId last, Status status,
+                 std::optional<WorkerId> worker, std::int64_t now) {
+  Query(connection, kInsertStatesSql, status, worker, now, first, last).run();
+}
+
+void start_row_again(Connection& connection, ImageId image, WorkerId worker, std::int64_t now) {
+  Query(connection, kStartAgainSql, worker, now, image).run();
+}
+
+void set_started(Connection& connection, JobId job, std::int64_t started) {
+  Query(connection, kSetStartedSql, started, job).run();
+}
+
+}  // namespace progress_tracker::store
