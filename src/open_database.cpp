@@ -113,13 +113,13 @@ std::string keep_lost_log(const std::string& path) {
   constexpr int kMostKept = 1000;
   const std::string log = path + "-wal";
   for (int number = 1;; ++number) {
-    std::string kept = log;
-    kept += "-lost-" + std::to_string(number);
+    const std::string kept = std::string(log).append("-lost-").append(std::to_string(number));
     if (::link(log.c_str(), kept.c_str()) == 0) {
-      return "open: " + path +
-             ": is new, but a write-ahead log lay there, perhaps with commits of "
-             "a database that was moved away; it is kept as " +
-             kept;
+      return std::string("open: ")
+          .append(path)
+          .append(": is new, but a write-ahead log lay there, perhaps with commits of a database ")
+          .append("that was moved away; it is kept as ")
+          .append(kept);
     }
     if (errno != EEXIST || number == kMostKept) {
       refuse(errno, path, "is missing, and its write-ahead log, which is there, cannot be kept");

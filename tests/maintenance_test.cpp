@@ -95,8 +95,7 @@ TEST_F(MaintenanceTest, TheTablesRefuseWhatCannotBe) {
            "UPDATE job SET upstream = id",
            "UPDATE split SET completed = total + 1",
            "UPDATE split SET error = -1",
-           "INSERT INTO image (id, directory, name, split) SELECT 9, directory, name, split "
-           "FROM image LIMIT 1",
+           "INSERT INTO image SELECT 9, directory, name, split FROM image LIMIT 1",
            "UPDATE image SET name = NULL",
            "UPDATE image SET name = 5",
        }) {
