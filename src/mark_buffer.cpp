@@ -26,8 +26,8 @@ void MarkBuffer::add(Outcome mark, Time now) {
   }
 }
 
-void MarkBuffer::handed_out(std::span<const Image> images,
-                            const std::optional<sqlite::LogState>& state) {
+void MarkBuffer::know_open(std::span<const ImageId> images,
+                           const std::optional<sqlite::LogState>& state) {
   if (images.empty()) {
     return;
   }
@@ -35,9 +35,7 @@ void MarkBuffer::handed_out(std::span<const Image> images,
     open_.clear();
     open_as_of_ = state;
   }
-  for (const Image& image : images) {
-    open_.insert(image.id);
-  }
+  open_.insert(images.begin(), images.end());
 }
 
 void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,

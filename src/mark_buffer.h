@@ -34,13 +34,13 @@ class MarkBuffer {
   std::optional<Status> held(ImageId image) const;
 
   // Whether it is known that the image exists and is not completed, without asking the database:
-  // the tracker handed it out, and nobody has committed anything since.
+  // the tracker handed it out or started it, and nobody has committed anything since.
   bool is_known_open(ImageId image, const std::optional<sqlite::LogState>& now) const;
 
   void add(Outcome mark, Time now);
 
-  // The tracker handed these images out, pending or processing as of `state`.
-  void handed_out(std::span<const Image> images, const std::optional<sqlite::LogState>& state);
+  // The tracker handed these images out or started them: pending or processing as of `state`.
+  void know_open(std::span<const ImageId> images, const std::optional<sqlite::LogState>& state);
 
   // The marks were committed by the transaction that took the log from `before` to `after`, alone.
   void committed(const std::optional<sqlite::LogState>& before,
@@ -55,7 +55,7 @@ class MarkBuffer {
   const std::size_t capacity_;
   std::vector<Outcome> marks_;
   std::unordered_map<ImageId, Status> held_;  // by the latest mark for each
-  std::unordered_set<ImageId> open_;          // handed out, and not completed as of open_as_of_
+  std::unordered_set<ImageId> open_;          // not completed as of open_as_of_
   std::optional<sqlite::LogState> open_as_of_;
   Time oldest_;
 };

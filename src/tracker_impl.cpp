@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <vector>
 
 #include "open_database.h"
 #include "store/jobs.h"
@@ -108,12 +109,24 @@ std::string ProgressTracker::Impl::flush_marks_locked() {
          " that another tracker had made impossible";
 }
 
-void ProgressTracker::Impl::remember_handed_out(std::string_view operation,
-                                                std::span<const Image> images) {
+void ProgressTracker::Impl::remember_open(std::string_view operation,
+                                          std::span<const Image> images) {
+  if (buffer.enabled()) {
+    std::vector<ImageId> ids;
+    ids.reserve(images.size());
+    for (const Image& image : images) {
+      ids.push_back(image.id);
+    }
+    remember_open(operation, ids);
+  }
+}
+
+void ProgressTracker::Impl::remember_open(std::string_view operation,
+                                          std::span<const ImageId> images) {
   if (buffer.enabled()) {
     const auto state = transactions.known_state(operation);
     const std::lock_guard lock(buffer_mutex);
-    buffer.handed_out(images, state);
+    buffer.know_open(images, state);
   }
 }
 

@@ -55,8 +55,10 @@ class ProgressTracker::Impl {
   // Commits the buffered marks. Returns a warning if some of them had become impossible.
   std::string flush_marks();
 
-  // Tells the buffer which images this call's transaction gave, so that it need not ask for them.
-  void remember_handed_out(std::string_view operation, std::span<const Image> images);
+  // Tells the buffer which images this call's transaction handed out or started, so that it need
+  // not ask for them.
+  void remember_open(std::string_view operation, std::span<const Image> images);
+  void remember_open(std::string_view operation, std::span<const ImageId> images);
 
   // Marks one image, unfenced; at once or, where marks are buffered, in memory.
   void mark(Call& call, ImageId image, std::optional<std::string> error);

@@ -298,12 +298,16 @@ TEST_F(QueryPlanTest, ABufferedMarkOfWhatWasHandedOutRunsNoStatement) {
   ProgressTracker other(path);
   const JobId job = tracker.create_job("job", image_paths(1'000), {});
   const auto other_image = other.claim_images(job, 1).at(0);
-  for (const bool claim : {true, false}) {
-    const auto images =
-        claim ? tracker.claim_images(job, 300) : tracker.get_pending_images(job, 300);
+  enum class Take { kClaim, kGet, kGetAndStart };
+  for (const Take take : {Take::kClaim, Take::kGet, Take::kGetAndStart}) {
+    const auto images = take == Take::kClaim ? tracker.claim_images(job, 300)
+                                             : tracker.get_pending_images(job, 300);
+    if (take == Take::kGetAndStart) {
+      tracker.mark_processing(test::ids_of(images));
+    }
     for (std::size_t i = 0; i < 250; ++i) {
       const int run = StatementLog::run_by([&] { tracker.mark_completed(images[i].id); });
-      EXPECT_EQ(run > 0, i % 100 == 99) << "mark " << i << (claim ? " of a claim" : "");
+      EXPECT_EQ(run > 0, i % 100 == 99) << "mark " << i << ", taken by " << static_cast<int>(take);
     }
     other.mark_error(other_image.id, "broken");
     EXPECT_GT(StatementLog::run_by([&] { tracker.mark_completed(images[250].id); }), 0);
