@@ -119,7 +119,7 @@ struct Job {
 // What became of one image, for Tracker::mark_outcomes().
 struct Outcome {
   ImageId id{};
-  int attempt{0};                    // Image::attempt; 0: unfenced
+  int attempt{0};                      // Image::attempt; 0: unfenced
   std::optional<std::string> error{};  // no error: completed
 
   bool operator==(const Outcome&) const = default;
