@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "progress_tracker/log.h"
+#include "progress_tracker/progress_tracker.h"
+#include "support.h"
 
 namespace progress_tracker {
 namespace {
@@ -130,6 +132,16 @@ TEST_F(TraceTest, EvaluatesTheNameOnce) {
   set_log_level(LogLevel::kOff);
   { PROGRESS_TRACKER_TRACE(name()); }
   EXPECT_EQ(evaluated, 2);
+}
+
+TEST_F(TraceTest, ATrackersWholeLifeIsTraced) {
+  const test::TempDirectory directory;
+  { const ProgressTracker tracker(directory / "jobs.db"); }
+
+  EXPECT_THAT(lines, ElementsAre(enter_line("ProgressTracker.ProgressTracker"),
+                                 exit_line("ProgressTracker.ProgressTracker"),
+                                 enter_line("ProgressTracker.~ProgressTracker"),
+                                 exit_line("ProgressTracker.~ProgressTracker")));
 }
 
 TEST_F(TraceTest, SurvivesAHandlerThatThrows) {

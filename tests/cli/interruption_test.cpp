@@ -34,6 +34,8 @@ class InterruptionTest : public ::testing::Test {
     command_ = std::thread([=, this] {
       result_ = children_.run({"sh", "-c", traps + "; echo > " + runs + "; " + then});
     });
+    // Looks again until it is there, however slow the machine; ctest ends a test that never comes
+    // on.
     while (!std::filesystem::exists(runs) || std::filesystem::file_size(runs) == 0) {
       std::this_thread::sleep_for(1ms);
     }
@@ -74,7 +76,7 @@ TEST_F(InterruptionTest, KillsAfterTheGracePeriod) {
 TEST_F(InterruptionTest, KillsAtTheSecondSignal) {
   work("trap '' TERM INT", kForEver, 1h);
   send(SIGTERM);
-  while (interruption_->signal() == 0) std::this_thread::sleep_for(1ms);
+  while (interruption_->signal() == 0) std::this_thread::sleep_for(1ms);  // likewise
   send(SIGINT);
   command_.join();
   EXPECT_EQ(result_->signal, SIGKILL);
