@@ -182,18 +182,20 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
     register_if(operation, [&](Connection& db) { check_takes_images(operation, find(db)); });
   }
   Claim claim(*this, operation);
+  ListLoad list(paths, splits);
   struct Step {
     LoadTarget::Kind kind{LoadTarget::Kind::kFree};
-    ListLoad load;
+    ListLoad::Position load;
     bool finished{false};
   };
   Step step;
+  list.prepare(step.load);
 
   // One piece of the list, and with the last one the publication, in the caller's transaction.
   const auto piece = [&](Connection& db, Step next) {
     const auto end = clock_.now() + kPieceTime;
-    next.finished = store::load_list_piece(db, next.load, paths, splits,
-                                           [&] { return !short_list && clock_.now() >= end; });
+    next.finished =
+        list.load_piece(db, next.load, [&] { return !short_list && clock_.now() >= end; });
     if (next.finished) {
       store::publish(db, next.load);
     }
@@ -224,6 +226,7 @@ Loader::Result Loader::load(std::string_view operation, const FindTarget& find,
   claim.committed();
   while (!step.finished) {
     transactions_.make_way();
+    list.prepare(step.load);
     worker_.ensure();
     step = transactions_.write(operation, [&](Connection& db) {
       check_still_loading(operation, db, step.load.job);

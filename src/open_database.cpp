@@ -55,8 +55,13 @@ void check_kind(FileKind kind, const std::string& path, bool read_only) {
       refuse(ErrorCode::kSchemaTooNew, path,
              "written by a newer version of progress_tracker; this one knows schema version " +
                  std::to_string(store::kSchemaVersion));
+    case FileKind::kOutdated:
+      if (read_only) {
+        refuse(ErrorCode::kSchemaTooOld, path,
+               "written by an earlier version of progress_tracker: open it once for writing");
+      }
+      return;
     case FileKind::kTooOld:
-      // Version 1 is the first: there is none to migrate from.
       refuse(ErrorCode::kSchemaTooOld, path, "has a schema version that was never released");
   }
 }
@@ -132,14 +137,17 @@ bool is_wal(Connection& connection) {
   return query.next() && query.text(0) == "wal";
 }
 
-// Makes the schema if the file is new. In rollback-journal mode, so that the file itself carries
-// its identity before there is a WAL; SQLite's default then syncs it.
+// Makes the schema if the file is new, or brings it up to date. A new file is in rollback-journal
+// mode, so that the file itself carries its identity before there is a WAL; SQLite's default then
+// syncs it.
 void make_schema(Connection& connection, const std::string& path) {
   Query(connection, "BEGIN IMMEDIATE").run();
   const FileKind kind = store::kind_of(connection);
   check_kind(kind, path, false);
   if (kind == FileKind::kNew) {
     store::create_schema(connection);
+  } else if (kind == FileKind::kOutdated) {
+    store::migrate(connection);
   }
   Query(connection, "COMMIT").run();
 }

@@ -21,6 +21,8 @@
 #include <vector>
 
 #include "progress_tracker/progress_tracker.h"
+#include "store/list_load.h"
+#include "store/schema.h"
 #include "support.h"
 #include "testing_hooks.h"
 
@@ -135,8 +137,9 @@ TEST_F(LoadTest, IsCutIntoPieces) {
   const auto tracker = internal::open_with_clock(path, {}, clock);
   std::vector<std::int64_t> sizes;
   Outsider outsider(path);
+  // Half-way through the walk that inserts the images.
   InterruptingClock watching(
-      10, [&] { sizes.push_back(outsider.number("SELECT count(*) FROM image")); });
+      200, [&] { sizes.push_back(outsider.number("SELECT count(*) FROM image")); });
   const auto loader = internal::open_with_clock(path, {}, watching);
 
   loader->create_job("job", image_paths(kLong), {});
@@ -246,6 +249,39 @@ TEST_F(LoadTest, ADuplicateFarFromItsFirstCountsOnceToo) {
   EXPECT_EQ(tracker->get_progress(job)->total_images, static_cast<std::int64_t>(kLong));
   EXPECT_EQ(tracker->get_images(job, {}, 2 * kLong).size(), kLong);
   expect_no_leftovers();
+}
+
+// Of several chunks, in an order that is not that of the paths.
+TEST_F(LoadTest, AListOfManyChunksArrivesInOrderAndItsDuplicatesOnce) {
+  constexpr std::size_t kImages = store::ListLoad::kChunk + 1'000;
+  std::vector<fs::path> paths;
+  std::vector<std::string> splits;
+  for (std::size_t i = 0; i < kImages; ++i) {
+    const std::size_t shuffled = i * 7'919 % kImages;
+    paths.emplace_back("d" + std::to_string(shuffled % 31) + "/" + std::to_string(shuffled));
+    splits.emplace_back(i % 2 == 0 ? "even" : "odd");
+  }
+  for (const std::size_t repeated : {std::size_t{3}, kImages - 3}) {
+    paths.push_back(paths[repeated]);
+    splits.emplace_back("other");
+  }
+  ProgressTracker tracker(path);
+  const LogCapture log;
+
+  const JobId job = tracker.create_job("job", paths, splits);
+
+  ASSERT_EQ(tracker.get_progress(job)->total_images, static_cast<std::int64_t>(kImages));
+  EXPECT_THAT(log.lines(), IsEmpty()) << "the job had none of them before";
+  expect_no_leftovers();
+  for (const std::size_t at : {std::size_t{0}, store::ListLoad::kChunk, kImages - 1}) {
+    const auto sequence = static_cast<std::int64_t>(at) + 1;
+    const auto record = tracker.get_image(ImageId{store::image_id(job, sequence)});
+    ASSERT_TRUE(record.has_value());
+    EXPECT_EQ(record->image.path, paths[at]);
+    EXPECT_EQ(record->image.split, splits[at]);
+    EXPECT_EQ(tracker.get_image_id(job, paths[at]), record->image.id);
+  }
+  EXPECT_EQ(tracker.add_images(job, paths, splits), 0);
 }
 
 TEST_F(LoadTest, DifferingSplitsAreKeptWithOneWarningThatGivesTheirNumber) {

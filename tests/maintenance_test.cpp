@@ -95,7 +95,7 @@ TEST_F(MaintenanceTest, TheTablesRefuseWhatCannotBe) {
            "UPDATE job SET upstream = id",
            "UPDATE split SET completed = total + 1",
            "UPDATE split SET error = -1",
-           "INSERT INTO image SELECT 9, directory, name, split FROM image LIMIT 1",
+           "INSERT INTO path SELECT directory, name, 9 FROM path LIMIT 1",
            "UPDATE image SET name = NULL",
            "UPDATE image SET name = 5",
        }) {
@@ -127,7 +127,7 @@ TEST_F(MaintenanceTest, ExamineDescribesTheFileAndItsPlace) {
   EXPECT_EQ(found.path, database);
   EXPECT_EQ(found.sqlite_version, sqlite3_libversion());
   EXPECT_EQ(found.application_id, 0x5054726b);
-  EXPECT_EQ(found.schema_version, 1);
+  EXPECT_EQ(found.schema_version, 2);
   EXPECT_EQ(found.database_bytes, static_cast<std::int64_t>(std::filesystem::file_size(database)));
   EXPECT_NE(found.filesystem, "");
   EXPECT_EQ(found.pragmas.at("journal_mode"), "wal");
@@ -192,9 +192,16 @@ TEST_F(MaintenanceTest, ExamineFindsRowsRemovedFromOutside) {
 
   const Examination found = examine(database);
 
-  EXPECT_THAT(found.dangling_references,
-              ElementsAre(HasSubstr("of state refers to a row of image")));
+  EXPECT_THAT(found.dangling_references, ElementsAre(HasSubstr("of state refers to a row of image"),
+                                                     HasSubstr("row of path refers to image")));
   EXPECT_THAT(found.problems, Contains(HasSubstr("should have 6 images and has 5")));
+}
+
+TEST_F(MaintenanceTest, ExamineFindsImagesThatNoPathLeadsTo) {
+  falsify("DELETE FROM path WHERE image_id = (SELECT min(id) FROM image)");
+
+  EXPECT_THAT(examine(database).dangling_references,
+              ElementsAre(HasSubstr("cannot be found by its path")));
 }
 
 TEST_F(MaintenanceTest, ExamineFindsWhatACutOffLoadLeft) {

@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
 #include "store/schema.h"
 #include "support.h"
@@ -107,7 +108,7 @@ TEST_F(OpenTest, ANewFileSaysWhoseItIsBeforeThereIsALog) {
   // Not closed: what the file itself holds now, a crash would leave.
   const std::string header = contents_of(path).substr(0, 100);
   EXPECT_EQ(header.substr(68, 4), "PTrk");
-  EXPECT_EQ(header.substr(60, 4), std::string("\0\0\0\1", 4));
+  EXPECT_EQ(header.substr(60, 4), std::string("\0\0\0\2", 4));
 }
 
 TEST_F(OpenTest, AZeroByteFileIsNew) {
@@ -607,6 +608,57 @@ TEST_F(OpenTest, RefusesASchemaOlderThanTheFirst) {
   make_database(directory / "jobs.db");
   Outsider(directory / "jobs.db").run("PRAGMA user_version = 0");
   expect_refused(directory / "jobs.db", ErrorCode::kSchemaTooOld);
+}
+
+// What the tables were before `path`.
+void make_version_1_of(const fs::path& path) {
+  Outsider(path).run(R"sql(
+    CREATE TABLE kept AS SELECT * FROM image;
+    DROP TABLE image;
+    DROP TABLE path;
+    CREATE TABLE image (
+      id INTEGER PRIMARY KEY,
+      directory INTEGER NOT NULL REFERENCES directory (id),
+      name ANY NOT NULL CHECK (name >= ''),
+      split INTEGER NOT NULL,
+      UNIQUE (directory, name)
+    ) STRICT;
+    INSERT INTO image SELECT * FROM kept;
+    DROP TABLE kept;
+    PRAGMA user_version = 1;
+  )sql");
+}
+
+TEST_F(OpenTest, BringsADatabaseOfVersion1UpToDate) {
+  const std::vector<fs::path> paths{"b/2.png", "a/1.png", "b/1.png", "3.png", "a/\xff.png"};
+  const auto old = directory / "old.db";
+  JobId job{};
+  {
+    ProgressTracker tracker(old);
+    job = tracker.create_job("job", paths, {});
+    tracker.claim_images(job, 1);
+    tracker.mark_error(tracker.claim_images(job, 1).front().id, "broken");
+    tracker.mark_completed(tracker.claim_images(job, 1).front().id);
+  }
+  const auto images = Outsider(old).run("SELECT * FROM images");
+  make_version_1_of(old);
+  EXPECT_THAT([&] { ProgressTracker(old, {.read_only = true}); },
+              ThrowsError(ErrorCode::kSchemaTooOld));
+  EXPECT_EQ(Outsider(old).value("PRAGMA user_version"), "1") << "left untouched";
+
+  ProgressTracker tracker(old);
+
+  EXPECT_EQ(Outsider(old).run("SELECT * FROM images"), images);
+  for (const fs::path& path : paths) {
+    const auto id = tracker.get_image_id(job, path);
+    ASSERT_TRUE(id.has_value()) << path;
+    EXPECT_EQ(tracker.get_image(*id)->image.path, path);
+  }
+  EXPECT_EQ(tracker.add_images(job, paths, {}), 0);
+  EXPECT_TRUE(examine(old).healthy());
+  ProgressTracker(directory / "new.db").list_jobs();
+  const char* schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+  EXPECT_EQ(Outsider(old).run(schema), Outsider(directory / "new.db").run(schema));
 }
 
 TEST_F(OpenTest, ADatabaseThatIsCutOffIsCorrupt) {

@@ -37,10 +37,14 @@ constexpr char kSelectCopiedDirectorySql[] =
 // Params: upstream split.
 constexpr char kSelectSplitNameSql[] = "SELECT name FROM split WHERE id = ?";
 
+// Params: id, directory, upstream image.
+constexpr char kCopyPathSql[] =
+    "INSERT INTO path (directory, name, image_id) "
+    "SELECT ?2, name, ?1 FROM image WHERE id = ?3 ON CONFLICT (directory, name) DO NOTHING";
 // Params: id, directory, split, upstream image.
 constexpr char kCopyImageSql[] =
-    "INSERT INTO image (id, directory, name, split) "
-    "SELECT ?1, ?2, name, ?3 FROM image WHERE id = ?4 ON CONFLICT (directory, name) DO NOTHING";
+    "INSERT INTO image (id, directory, name, split) SELECT ?1, ?2, name, ?3 FROM image "
+    "WHERE id = ?4";
 
 // Params: job, image.
 constexpr char kAppendBacklogSql[] =
@@ -80,10 +84,12 @@ void ChainFeed::take(Connection& connection, ImageId image, CountChanges& counts
   }
   const std::int64_t directory = directory_of(connection, upstream_directory);
   const std::int64_t split = split_of(connection, upstream_split);
-  Query(connection, kCopyImageSql, image_id(job_, published_ + 1), directory, split, image).run();
+  const std::int64_t id = image_id(job_, published_ + 1);
+  Query(connection, kCopyPathSql, id, directory, image).run();
   if (connection.changes() == 0) {
     return;
   }
+  Query(connection, kCopyImageSql, id, directory, split, image).run();
   ++published_;
   changed_ = true;
   counts.add_image(split);

@@ -15,8 +15,8 @@ constexpr char kSelectSplitNameSql[] = "SELECT name FROM split WHERE id = ?";
 
 // Params: job, directory, name, last published id.
 constexpr char kSelectIdByPathSql[] =
-    "SELECT image.id FROM directory JOIN image ON image.directory = directory.id "
-    "WHERE directory.job_id = ? AND directory.path = ? AND image.name = ? AND image.id <= ?";
+    "SELECT path.image_id FROM directory JOIN path ON path.directory = directory.id "
+    "WHERE directory.job_id = ? AND directory.path = ? AND path.name = ? AND path.image_id <= ?";
 
 // Params: id.
 constexpr char kSelectRecordSql[] =

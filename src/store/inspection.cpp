@@ -1,6 +1,7 @@
 #include "store/inspection.h"
 
 #include <array>
+#include <iterator>
 
 #include "store/jobs.h"
 #include "store/schema.h"
@@ -16,6 +17,17 @@ constexpr char kQuickCheckSql[] = "PRAGMA quick_check(100)";
 
 // Each row: table, rowid (NULL without one), parent, number of the reference.
 constexpr char kForeignKeyCheckSql[] = "PRAGMA foreign_key_check";
+
+// What no foreign key ties together, because a key that is not an index makes deleting slow.
+// Params: limit.
+constexpr char kSelectStrayPathsSql[] =
+    "SELECT path.image_id FROM path LEFT JOIN image ON image.id = path.image_id "
+    "WHERE image.id IS NULL LIMIT ?";
+constexpr char kSelectImagesWithoutPathSql[] =
+    "SELECT image.id FROM job JOIN image "
+    "ON image.id BETWEEN (job.id << 32) + 1 AND (job.id << 32) + job.published "
+    "LEFT JOIN path ON path.directory = image.directory AND path.name = image.name "
+    "WHERE job.name IS NOT NULL AND job.ready = 1 AND path.image_id IS NOT image.id LIMIT ?";
 
 constexpr char kSelectIdentitySql[] =
     "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version";
@@ -72,6 +84,15 @@ std::vector<std::string> dangling_references(Connection& connection) {
     const std::string row = query.is_null(1) ? "a row" : "row " + query.text(1);
     lines.push_back(row + " of " + query.text(0) + " refers to a row of " + query.text(2) +
                     " that is not there");
+  }
+  const auto most = static_cast<std::int64_t>(kMostCheckLines);
+  Query strays(connection, kSelectStrayPathsSql, most - std::ssize(lines));
+  while (strays.next()) {
+    lines.push_back("a row of path refers to image " + strays.text(0) + " that is not there");
+  }
+  Query nameless(connection, kSelectImagesWithoutPathSql, most - std::ssize(lines));
+  while (nameless.next()) {
+    lines.push_back("image " + nameless.text(0) + " cannot be found by its path");
   }
   return lines;
 }

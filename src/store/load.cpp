@@ -1,17 +1,13 @@
 #include "store/load.h"
 
 #include <array>
-#include <unordered_map>
-#include <vector>
 
-#include "progress_tracker/error.h"
 #include "store/counts.h"
 #include "store/images.h"
 
 namespace progress_tracker::store {
 namespace {
 
-using sqlite::Bytes;
 using sqlite::Connection;
 using sqlite::Query;
 
@@ -41,18 +37,6 @@ constexpr char kPublishChainedSql[] =
 constexpr char kHideJobSql[] =
     "UPDATE job SET name = NULL, upstream = NULL, loader = NULL WHERE id = ?";
 
-// Params: job, path.
-constexpr char kInsertDirectorySql[] =
-    "INSERT INTO directory (job_id, path) VALUES (?, ?) ON CONFLICT (job_id, path) DO NOTHING";
-constexpr char kSelectDirectorySql[] = "SELECT id FROM directory WHERE job_id = ? AND path = ?";
-// Params: id, directory, name, split.
-constexpr char kInsertImageSql[] =
-    "INSERT INTO image (id, directory, name, split) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (directory, name) DO NOTHING";
-// Params: directory, name.
-constexpr char kSelectExistingSql[] =
-    "SELECT id, split FROM image WHERE directory = ? AND name = ?";
-
 // Each with: id, whether it has a name, ready, loader, published.
 constexpr char kSelectUnfinishedSql[] =
     "SELECT id, name IS NOT NULL, ready, loader, published FROM job "
@@ -68,6 +52,8 @@ constexpr std::array kClearByImageSql{
     "DELETE FROM failure WHERE image_id IN (SELECT image_id FROM failure "
     "WHERE image_id BETWEEN ? AND ? LIMIT ?)",
     "DELETE FROM state WHERE id IN (SELECT id FROM state WHERE id BETWEEN ? AND ? LIMIT ?)",
+    "DELETE FROM path WHERE (directory, name) IN (SELECT directory, name FROM image "
+    "WHERE id BETWEEN ? AND ? LIMIT ?)",
     "DELETE FROM image WHERE id IN (SELECT id FROM image WHERE id BETWEEN ? AND ? LIMIT ?)",
 };
 // Params: job, limit.
@@ -83,9 +69,6 @@ constexpr char kDeleteJobSql[] = "DELETE FROM job WHERE id = ?";
 
 // Some 10 ms of the write lock.
 constexpr std::int64_t kClearPiece = 5'000;
-
-// How many images are loaded between two looks at the clock: less than 1 ms.
-constexpr std::size_t kLookEvery = 256;
 
 LoadTarget read_target(Query& query, const IsLoading& is_loading) {
   LoadTarget target;
@@ -105,52 +88,6 @@ LoadTarget read_target(Query& query, const IsLoading& is_loading) {
                                                                      : LoadTarget::Kind::kLeftover;
   }
   return target;
-}
-
-// The ids of directories and splits that one piece has met. The keys are the caller's strings.
-class Names {
- public:
-  Names(Connection& connection, JobId job) : connection_(connection), job_(job) {}
-
-  std::int64_t directory(std::string_view path) {
-    const auto [place, is_new] = directories_.try_emplace(path, 0);
-    if (is_new) {
-      place->second = find_directory(path);
-    }
-    return place->second;
-  }
-
-  std::int64_t split(std::string_view name) {
-    const auto [place, is_new] = splits_.try_emplace(name, 0);
-    if (is_new) {
-      place->second = split_id(connection_, job_, name);
-    }
-    return place->second;
-  }
-
- private:
-  std::int64_t find_directory(std::string_view path) {
-    Query(connection_, kInsertDirectorySql, job_, Bytes{path}).run();
-    if (connection_.changes() > 0) {
-      return connection_.last_insert_rowid();
-    }
-    Query query(connection_, kSelectDirectorySql, job_, Bytes{path});
-    query.next();
-    return query.integer(0);
-  }
-
-  Connection& connection_;
-  const JobId job_;
-  std::unordered_map<std::string_view, std::int64_t> directories_;
-  std::unordered_map<std::string_view, std::int64_t> splits_;
-};
-
-// Whether the job had this image before, with another split.
-bool differs(Connection& connection, const ListLoad& load, std::int64_t directory,
-             std::string_view name, std::int64_t split) {
-  Query query(connection, kSelectExistingSql, directory, Bytes{name});
-  return query.next() && sequence_of(ImageId{query.integer(0)}) <= load.published &&
-         query.integer(1) != split;
 }
 
 bool clear_images_piece(Connection& connection, JobId job, std::int64_t after) {
@@ -204,38 +141,7 @@ WorkerId loader_of(Connection& connection, JobId job) {
   return WorkerId{query.next() ? query.integer(0) : 0};
 }
 
-bool load_list_piece(Connection& connection, ListLoad& load,
-                     std::span<const std::filesystem::path> paths,
-                     std::span<const std::string> splits, const std::function<bool()>& is_over) {
-  Names names(connection, load.job);
-  Query insert(connection, kInsertImageSql);
-  for (std::size_t looked = 0; load.next < paths.size(); ++load.next, ++looked) {
-    if (looked >= kLookEvery && looked % kLookEvery == 0 && is_over()) {
-      return false;
-    }
-    if (load.last == kMaxSequence) {
-      throw Error(ErrorCode::kFull, describe(load.job) + ": a job holds at most 4294967295 images");
-    }
-    const auto [directory_path, name] = cut_path(paths[load.next].native());
-    const std::int64_t directory = names.directory(directory_path);
-    const std::int64_t split =
-        names.split(splits.empty() ? std::string_view() : std::string_view(splits[load.next]));
-    insert.bind(1, image_id(load.job, load.last + 1));
-    insert.bind(2, directory);
-    insert.bind(3, Bytes{name});
-    insert.bind(4, split);
-    insert.run_again();
-    if (connection.changes() > 0) {
-      ++load.last;
-      ++load.added[split];
-    } else if (differs(connection, load, directory, name, split)) {
-      ++load.differing;
-    }
-  }
-  return true;
-}
-
-void publish(Connection& connection, const ListLoad& load) {
+void publish(Connection& connection, const ListLoad::Position& load) {
   CountChanges counts;
   for (const auto& [split, count] : load.added) {
     counts.add_image(split, count);

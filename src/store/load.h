@@ -1,4 +1,5 @@
-// Loading a job's images in pieces, none of which anybody sees before the last.
+// How a job comes to be loaded, and to go: in pieces, none of which anybody sees before the last.
+// What a piece of a list does is list_load.h; of a chained job, chain.h.
 //
 // A load begins by writing its loader into the job's row. Pieces then add images above the mark
 // `published`, in short transactions; a last one moves the mark and lets the job go. If the loader
@@ -8,35 +9,20 @@
 #define PROGRESS_TRACKER_SRC_STORE_LOAD_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
-#include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "progress_tracker/types.h"
 #include "sqlite/connection.h"
 #include "store/jobs.h"
+#include "store/list_load.h"
 
 namespace progress_tracker::store {
 
 // Whether this worker is at this moment loading images into this job.
 using IsLoading = std::function<bool(WorkerId, JobId)>;
-
-// What loading a list has come to between two of its transactions. A transaction works on a copy
-// of it, which takes the place of the original when it is committed.
-struct ListLoad {
-  JobId job{};
-  std::int64_t published{0};                   // the mark, as the load found it
-  std::int64_t last{0};                        // number of the last image that was added
-  std::size_t next{0};                         // index of the first path not yet looked at
-  std::int64_t differing{0};                   // paths that the job had with another split
-  std::map<std::int64_t, std::int64_t> added;  // by split
-
-  std::int64_t added_total() const { return last - published; }
-};
 
 // The state of a job from a loader's point of view.
 struct LoadTarget {
@@ -67,14 +53,8 @@ void set_loader(sqlite::Connection& connection, JobId job, WorkerId loader);
 // Who is loading the job; WorkerId{0} if nobody is, or there is no such job any more.
 WorkerId loader_of(sqlite::Connection& connection, JobId job);
 
-// Adds images from `load.next` on until the list ends or `is_over`, asked every few hundred
-// images, says so. True: the list has ended.
-bool load_list_piece(sqlite::Connection& connection, ListLoad& load,
-                     std::span<const std::filesystem::path> paths,
-                     std::span<const std::string> splits, const std::function<bool()>& is_over);
-
 // Moves the mark, counts what was added and lets the job go: now everybody sees it.
-void publish(sqlite::Connection& connection, const ListLoad& load);
+void publish(sqlite::Connection& connection, const ListLoad::Position& load);
 
 // Ends the load of a chained job, whose mark and counts were written with its pieces.
 void publish_chained(sqlite::Connection& connection, JobId job);

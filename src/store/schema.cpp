@@ -11,6 +11,22 @@ using sqlite::Query;
 // The CHECKs on `state` and `image` run for every row of every mark and load, so they are written
 // for speed: BETWEEN, because SQLite builds a table for each IN of three values or more; and
 // >= '', which TEXT and BLOB are and NULL and numbers are not.
+constexpr char kCreateImageTablesSql[] = R"sql(
+CREATE TABLE image (
+  id INTEGER PRIMARY KEY,
+  directory INTEGER NOT NULL,
+  name ANY NOT NULL CHECK (name >= ''),
+  split INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE path (
+  directory INTEGER NOT NULL REFERENCES directory (id),
+  name ANY NOT NULL,
+  image_id INTEGER NOT NULL,
+  PRIMARY KEY (directory, name)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 constexpr char kCreateTablesSql[] = R"sql(
 CREATE TABLE property (
   key TEXT PRIMARY KEY,
@@ -53,14 +69,6 @@ CREATE TABLE directory (
   job_id INTEGER NOT NULL REFERENCES job (id),
   path ANY NOT NULL CHECK (path >= ''),
   UNIQUE (job_id, path)
-) STRICT;
-
-CREATE TABLE image (
-  id INTEGER PRIMARY KEY,
-  directory INTEGER NOT NULL REFERENCES directory (id),
-  name ANY NOT NULL CHECK (name >= ''),
-  split INTEGER NOT NULL,
-  UNIQUE (directory, name)
 ) STRICT;
 
 CREATE TABLE state (
@@ -178,6 +186,23 @@ FROM batch JOIN job ON job.id = batch.job_id
 WHERE job.name IS NOT NULL AND job.ready = 1;
 )sql";
 
+// As sqlite.org/lang_altertable.html has it for what ALTER TABLE cannot do. `state` and the others
+// refer to `image` by its name.
+constexpr char kRenameImageSql[] = R"sql(
+DROP VIEW jobs;
+DROP VIEW images;
+DROP VIEW progress;
+DROP VIEW batches;
+ALTER TABLE image RENAME TO image_before;
+)sql";
+constexpr char kCopyImagesSql[] = R"sql(
+INSERT INTO image (id, directory, name, split)
+SELECT id, directory, name, split FROM image_before ORDER BY id;
+INSERT INTO path (directory, name, image_id)
+SELECT directory, name, id FROM image_before ORDER BY directory, name;
+DROP TABLE image_before;
+)sql";
+
 // Worker ids begin at 2: SQLite stores 0 and 1 without a byte of their own, and a row of `state`
 // that loses its worker when it completes gains that byte for its status.
 constexpr char kSeedWorkerIdsSql[] = "INSERT INTO sqlite_sequence (name, seq) VALUES ('worker', 1)";
@@ -185,6 +210,10 @@ constexpr char kSeedWorkerIdsSql[] = "INSERT INTO sqlite_sequence (name, seq) VA
 std::uint32_t ask(Connection& connection, const char* sql) {
   Query query(connection, sql);
   return query.next() ? static_cast<std::uint32_t>(query.integer(0)) : 0;
+}
+
+void set_version(Connection& connection) {
+  connection.execute(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str());
 }
 
 }  // namespace
@@ -196,7 +225,10 @@ FileKind kind_of(std::uint32_t application_id, std::uint32_t user_version) {
   if (user_version > kSchemaVersion) {
     return FileKind::kTooNew;
   }
-  return user_version == kSchemaVersion ? FileKind::kOurs : FileKind::kTooOld;
+  if (user_version == 0) {
+    return FileKind::kTooOld;
+  }
+  return user_version == kSchemaVersion ? FileKind::kOurs : FileKind::kOutdated;
 }
 
 FileKind kind_of(Connection& connection) {
@@ -208,11 +240,22 @@ FileKind kind_of(Connection& connection) {
 }
 
 void create_schema(Connection& connection) {
+  connection.execute(kCreateImageTablesSql);
   connection.execute(kCreateTablesSql);
   connection.execute(kCreateViewsSql);
   connection.execute(kSeedWorkerIdsSql);
   connection.execute(("PRAGMA application_id = " + std::to_string(kApplicationId)).c_str());
-  connection.execute(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str());
+  set_version(connection);
+}
+
+void migrate(Connection& connection) {
+  // Or the references of other tables would follow the old table to its new name.
+  connection.execute("PRAGMA legacy_alter_table = ON");
+  connection.execute(kRenameImageSql);
+  connection.execute(kCreateImageTablesSql);
+  connection.execute(kCopyImagesSql);
+  connection.execute(kCreateViewsSql);
+  set_version(connection);
 }
 
 }  // namespace progress_tracker::store

@@ -4,7 +4,9 @@
 // image's id is its job's id shifted by 32 bits plus that number, so that a job's images are one
 // range of ids, in order.
 //
-// What changes is kept apart from what does not. `image` is written once. `state` gets a row when
+// What changes is kept apart from what does not. `image` is written once, and so is `path`, which
+// finds an image by its path and keeps each path once; they are two tables because each is written
+// in an order of its own (list_load.h). `state` gets a row when
 // work on an image starts for the first time; no row means pending and never started. Its rows are
 // narrow, keep their size from claim to completion, and are appended in the order of claiming, so
 // that a mark touches a page that is at hand and no index but the small one of what is processing.
@@ -45,7 +47,9 @@ namespace progress_tracker::store {
 inline constexpr std::uint32_t kApplicationId = 0x5054726b;
 
 // The version of the tables below (PRAGMA user_version).
-inline constexpr std::uint32_t kSchemaVersion = 1;
+//
+//   1   images were found by path through a unique index on `image`
+inline constexpr std::uint32_t kSchemaVersion = 2;
 
 inline constexpr int kSequenceBits = 32;
 inline constexpr std::int64_t kMaxSequence = (std::int64_t{1} << kSequenceBits) - 1;
@@ -61,7 +65,14 @@ constexpr std::int64_t sequence_of(ImageId image) {
   return static_cast<std::int64_t>(image) & kMaxSequence;
 }
 
-enum class FileKind { kNew, kOurs, kForeign, kTooOld, kTooNew };
+enum class FileKind {
+  kNew,
+  kOurs,
+  kForeign,
+  kOutdated,  // of an earlier version, and migrate() helps
+  kTooOld,    // of a version that never was
+  kTooNew,
+};
 
 // What the header's two numbers make of a file that has content.
 FileKind kind_of(std::uint32_t application_id, std::uint32_t user_version);
@@ -72,6 +83,10 @@ FileKind kind_of(sqlite::Connection& connection);
 
 // Makes tables, views and identity in an empty database, inside the caller's transaction.
 void create_schema(sqlite::Connection& connection);
+
+// Makes a database that is kOutdated one of this version, inside the caller's transaction. Foreign
+// keys must not be enforced by the connection.
+void migrate(sqlite::Connection& connection);
 
 }  // namespace progress_tracker::store
 
