@@ -144,7 +144,7 @@ TEST(EveryConnection, IsSetUpAlike) {
       EXPECT_EQ(ask(db, "foreign_keys"), "1");
       EXPECT_EQ(ask(db, "temp_store"), "2");
       EXPECT_EQ(ask(db, "cache_size"), "-4321");
-      EXPECT_EQ(ask(db, "synchronous"), synchronous == Options::Synchronous::kFull ? "2" : "1");
+      EXPECT_EQ(ask(db, "synchronous"), "1") << "what kFull syncs, SharedSync does";
       EXPECT_EQ(ask(db, "cell_size_check"), "1");
       EXPECT_EQ(ask(db, "trusted_schema"), "0");
       EXPECT_EQ(ask(db, "locking_mode"), "normal");

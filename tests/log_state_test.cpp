@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "progress_tracker/options.h"
@@ -71,6 +72,19 @@ TEST_F(LogStateTest, IsKnownToHoldWhereNobodyElseCommittedBetween) {
     EXPECT_EQ(connection->known_state(), other_writes ? std::nullopt : connection->log_state())
         << we_write << other_writes;
   }
+}
+
+TEST_F(LogStateTest, HasNoValueWhileItIsWrittenDown) {
+  constexpr std::streamoff kSaltOfTheSecondCopy = 48 + 32;
+  std::fstream index(path.string() + "-shm", std::ios::in | std::ios::out | std::ios::binary);
+  char byte = 0;
+  index.seekg(kSaltOfTheSecondCopy).get(byte);
+  const auto put = [&](char value) { index.seekp(kSaltOfTheSecondCopy).put(value).flush(); };
+
+  put(static_cast<char>(byte + 1));
+  EXPECT_EQ(connection->log_state(), std::nullopt);
+  put(byte);
+  EXPECT_TRUE(connection->log_state().has_value());
 }
 
 TEST_F(LogStateTest, IsNotAskedForBeforeTheFirstWrite) {

@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -135,6 +139,79 @@ TEST_F(SyncTest, ANormalCommitSyncsNothingAndAFullOneTheLog) {
       }
     }
   }
+}
+
+// While the disk works for the first, all others commit; and one more sync does for them.
+TEST_F(SyncTest, FullCommitsOfThreadsShareSyncsAndReturnAfterThem) {
+  constexpr std::size_t kThreads = 8;
+  ProgressTracker tracker(path, {.synchronous = Options::Synchronous::kFull});
+  const JobId job = tracker.create_job("job", image_paths(kThreads), {});
+  const auto images = tracker.claim_images(job, kThreads);
+  std::promise<void> may_sync;
+  refuse([&, may = may_sync.get_future().share()](const std::string&) {
+    may.wait();
+    return false;
+  });
+  synced();
+  std::atomic<std::size_t> returned{0};
+  std::vector<std::thread> threads;
+  for (const Image& image : images) {
+    threads.emplace_back([&] {
+      tracker.complete(image);
+      ++returned;
+    });
+  }
+  ProgressTracker watcher(path, {.read_only = true});
+  while (watcher.get_status_counts(job)->completed < static_cast<std::int64_t>(kThreads)) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(returned, 0U) << "acknowledged before the disk had it";
+
+  may_sync.set_value();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  // Beside the directory, at the first sync of each connection.
+  const auto files = synced();
+  EXPECT_EQ(std::count(files.begin(), files.end(), log), 2);
+}
+
+TEST_F(SyncTest, AFullCallThatFindsAllSyncedSyncsNothing) {
+  ProgressTracker tracker(path, {.synchronous = Options::Synchronous::kFull});
+  const JobId job = tracker.create_job("job", image_paths(3), {});
+  const Image image = tracker.claim_images(job, 1).front();
+  tracker.complete(image);
+  synced();
+  tracker.complete(image);  // is completed
+  EXPECT_THAT(synced(), IsEmpty());
+
+  // What another left to the system is what this one's answer rests on.
+  ProgressTracker other(path);
+  const Image others = other.claim_images(job, 1).front();
+  other.complete(others);
+  tracker.complete(others);
+  EXPECT_THAT(synced(), Contains(log));
+}
+
+TEST_F(SyncTest, WhatTheDiskRefusesAFullCommitHasAnUnknownOutcome) {
+  constexpr std::size_t kThreads = 4;
+  ProgressTracker tracker(path, {.synchronous = Options::Synchronous::kFull});
+  const JobId job = tracker.create_job("job", image_paths(kThreads), {});
+  const auto images = tracker.claim_images(job, kThreads);
+  refuse_what_ends_with("-wal");
+  std::vector<std::thread> threads;
+  for (const Image& image : images) {
+    threads.emplace_back([&] {
+      EXPECT_THAT([&] { tracker.complete(image); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  // The kernel has forgotten what it could not write: the next sync would succeed, and lie.
+  refuse({});
+  EXPECT_THAT([&] { tracker.complete(images[0]); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+  tracker.close();
 }
 
 TEST_F(SyncTest, ARefusedSyncIsAnIoErrorAndTheTrackerOnlyCloses) {

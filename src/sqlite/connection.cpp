@@ -67,8 +67,8 @@ void Connection::configure(const Options& options) {
   const auto cache_kib =
       std::min<std::int64_t>(options.cache_size_kib, std::numeric_limits<std::int32_t>::max());
   execute(("PRAGMA cache_size = -" + std::to_string(cache_kib)).c_str());
-  execute(options.synchronous == Options::Synchronous::kFull ? "PRAGMA synchronous = FULL"
-                                                             : "PRAGMA synchronous = NORMAL");
+  // Also for Synchronous::kFull, whose syncs are shared between threads: see shared_sync.h.
+  execute("PRAGMA synchronous = NORMAL");
 }
 
 void Connection::leave_log_at_close(bool leave) {
@@ -115,6 +115,7 @@ std::optional<LogState> Connection::log_state() const {
   constexpr std::size_t kCommitsAt = 8;
   constexpr std::size_t kFramesAt = 16;
   constexpr std::size_t kSaltAt = 32;
+  constexpr std::size_t kHeaderBytes = 48;
   constexpr int kRegionBytes = 32'768;
   // Only who has written is sure to have a log open: asked of a file without one, SQLite would make
   // its index.
@@ -136,7 +137,15 @@ std::optional<LogState> Connection::log_state() const {
     return __atomic_load_n(reinterpret_cast<const volatile std::uint32_t*>(address),
                            __ATOMIC_ACQUIRE);
   };
-  return LogState{.commits = read(kCommitsAt), .frames = read(kFramesAt), .salt = read(kSaltAt)};
+  const auto read_copy = [&](std::size_t at) {
+    const std::uint32_t commits = read(at + kCommitsAt);
+    const std::uint32_t frames = read(at + kFramesAt);
+    return LogState{.commits = commits, .frames = frames, .salt = read(at + kSaltAt)};
+  };
+  // The header is there twice, and SQLite writes the second copy first: where they differ, it is
+  // being written at this moment.
+  const LogState first = read_copy(0);
+  return first == read_copy(kHeaderBytes) ? std::optional(first) : std::nullopt;
 }
 
 void Connection::note_beginning() {

@@ -92,7 +92,7 @@ class Connection {
   int wal_frames() const { return wal_frames_; }
 
   // The state of the log at this moment, without a system call; no value before this connection has
-  // written.
+  // written, or while somebody is writing it down.
   std::optional<LogState> log_state() const;
 
   // The state in which all that the latest transaction saw and wrote still held; no value: others

@@ -23,9 +23,7 @@ void sync_directory_of(const std::string& path) {
   }
 }
 
-void sync_to_disk(Connection& connection, const std::string& path) {
-  // The log is opened by the first read.
-  Query(connection, "SELECT count(*) FROM property").run();
+void sync_log(const Connection& connection) {
   sqlite3_file* log = nullptr;
   const int code = sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER,
                                         static_cast<void*>(&log));
@@ -36,6 +34,12 @@ void sync_to_disk(Connection& connection, const std::string& path) {
   if (synced != SQLITE_OK) {
     throw Failure(synced, "the disk refused to sync the write-ahead log");
   }
+}
+
+void sync_to_disk(Connection& connection, const std::string& path) {
+  // The log is opened by the first read.
+  Query(connection, "SELECT count(*) FROM property").run();
+  sync_log(connection);
   // The log's name is in its directory, and the connection that made the log is the only one that
   // would sync that.
   sync_directory_of(path);

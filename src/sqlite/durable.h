@@ -10,8 +10,11 @@ namespace progress_tracker::sqlite {
 
 // Syncs the write-ahead log, and so everything that anybody committed before the call: what is not
 // in the log any more was synced into the database before the log began anew. Through SQLite's own
-// handle, because closing one of ours would drop SQLite's locks. To be called in a read
-// transaction. Throws Failure.
+// handle, because closing one of ours would drop SQLite's locks. The connection must have read or
+// written before. Throws Failure.
+void sync_log(const Connection& connection);
+
+// The same, and the log's name. To be called in a read transaction. Throws Failure.
 void sync_to_disk(Connection& connection, const std::string& path);
 
 // Syncs the directory that `path` is in, and with it the name. Throws Failure.

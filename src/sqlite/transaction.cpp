@@ -143,6 +143,23 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
       has_notice_.store(true, std::memory_order_relaxed);
     }
   });
+  if (options_.synchronous == Options::Synchronous::kFull) {
+    wait_for_disk(operation, connection);
+  }
+}
+
+// Called when the writer's place is free again, so that others commit while the disk works.
+void Transactions::wait_for_disk(std::string_view operation, const Connection& connection) {
+  try {
+    shared_sync_.wait(connection);
+  } catch (const Failure& failure) {
+    poison();
+    throw Error(
+        ErrorCode::kOutcomeUnknown,
+        describe(operation, path_,
+                 std::string("committed, but perhaps not for a power loss: ") + failure.what()),
+        failure.code());
+  }
 }
 
 // In WAL mode SQLite itself goes on with a file that nobody else can find any more.

@@ -9,8 +9,8 @@
 //   after a crash (BUSY_RECOVERY), the WAL start  Options::retry_delay, doubling max_retries times,
 //   race (PROTOCOL)                               until busy_timeout is used up: kBusy
 //   busy at COMMIT, transaction still open        only the COMMIT again, until then: kBusy
-//   I/O error at COMMIT                           nobody knows what became of it: kOutcomeUnknown,
-//                                                 and no further transaction is begun
+//   I/O error at COMMIT, or at the sync that      nobody knows what became of it: kOutcomeUnknown,
+//   kFull waits for                               and no further transaction is begun
 //   anything else                                 rolled back, thrown, never repeated
 #ifndef PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
 #define PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
@@ -29,6 +29,7 @@
 #include "progress_tracker/options.h"
 #include "sqlite/checkpoint_guard.h"
 #include "sqlite/connection.h"
+#include "sqlite/shared_sync.h"
 #include "sqlite/thread_connections.h"
 #include "writer_queue.h"
 
@@ -47,7 +48,12 @@ class Transactions {
   // All of these must outlive the object.
   Transactions(const std::string& path, const Options& options, Clock& clock,
                ThreadConnections& connections, CheckpointGuard& guard)
-      : path_(path), options_(options), clock_(clock), connections_(connections), guard_(guard) {}
+      : path_(path),
+        options_(options),
+        clock_(clock),
+        connections_(connections),
+        guard_(guard),
+        shared_sync_(path) {}
 
   // Runs `work(connection)` in a write transaction (BEGIN IMMEDIATE) and returns its result. The
   // work may be run several times; what it throws rolls the transaction back and goes to the
@@ -108,6 +114,7 @@ class Transactions {
   void run_read(std::string_view operation, const Step& step);
   void check_not_moved(std::string_view operation, const Connection& connection);
   void commit(std::string_view operation, Connection& connection, WaitBudget& budget);
+  void wait_for_disk(std::string_view operation, const Connection& connection);
 
   const std::string& path_;
   const Options& options_;
@@ -115,6 +122,7 @@ class Transactions {
   ThreadConnections& connections_;
   CheckpointGuard& guard_;
   WriterQueue writers_;
+  SharedSync shared_sync_;
   std::atomic<bool> poisoned_{false};
 
   std::atomic<bool> has_notice_{false};
