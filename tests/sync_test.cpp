@@ -21,6 +21,8 @@
 
 #include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
+#include "sqlite/checkpoint_guard.h"
+#include "sqlite/connection.h"
 #include "support.h"
 
 namespace progress_tracker {
@@ -240,6 +242,40 @@ TEST_F(SyncTest, ARefusedSyncOfTheDirectoryIsAnIoErrorToo) {
   tracker.create_job("job", image_paths(3), {});
   refuse_what_ends_with(directory.path().filename().string());
   EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kIo));
+}
+
+// ---- The checkpoint ----------------------------------------------------------------------------
+
+// One that polls for the write lock reads for a moment, and is behind. It is gone when SQLite,
+// which has looked at the readers by then, syncs the log.
+TEST_F(SyncTest, ACheckpointThatAReaderHeldUpForAMomentIsRunOnceMore) {
+  test::Outsider reader(path);
+  reader.run("PRAGMA journal_mode = WAL; CREATE TABLE t (x); BEGIN; SELECT * FROM t");
+  test::FakeClock clock;
+  sqlite::Connection writer(path, sqlite::OpenMode::kReadWrite);
+  sqlite::Connection checkpointer(path, sqlite::OpenMode::kReadWrite);
+  for (sqlite::Connection* each : {&writer, &checkpointer}) {
+    each->configure({});
+    each->execute("SELECT * FROM t");
+  }
+  sqlite::CheckpointGuard guard(checkpointer, clock);
+  writer.execute(
+      "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) "
+      "INSERT INTO t SELECT randomblob(3800) FROM n");
+  bool reading = true;
+  refuse([&](const std::string& file) {
+    if (file == log && std::exchange(reading, false)) {
+      reader.run("COMMIT");
+    }
+    return false;
+  });
+
+  EXPECT_EQ(guard.after_commit(writer), "");
+
+  refuse({});
+  EXPECT_FALSE(reading);
+  writer.execute("INSERT INTO t VALUES (1)");
+  EXPECT_LT(writer.wal_frames(), 50) << "the log did not begin anew";
 }
 
 // ---- snapshot() --------------------------------------------------------------------------------
