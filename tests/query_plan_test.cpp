@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "progress_tracker/progress_tracker.h"
+#include "statement_log.h"
 #include "store/schema.h"
 #include "support.h"
 
@@ -26,62 +27,10 @@ namespace {
 
 using test::image_paths;
 using test::Outsider;
+using test::StatementLog;
 using test::TempDirectory;
 using testing::HasSubstr;
 using testing::Not;
-
-// The statements that any connection opened while this object exists has run, and how often.
-class StatementLog {
- public:
-  StatementLog() {
-    statements().clear();
-    sqlite3_auto_extension(reinterpret_cast<void (*)()>(&attach));
-  }
-  StatementLog(const StatementLog&) = delete;
-  StatementLog& operator=(const StatementLog&) = delete;
-  ~StatementLog() { sqlite3_cancel_auto_extension(reinterpret_cast<void (*)()>(&attach)); }
-
-  static std::map<std::string, int>& statements() {
-    static std::map<std::string, int> all;
-    return all;
-  }
-
-  // How many statements a call runs.
-  template <typename Call>
-  static int run_by(const Call& call) {
-    statements().clear();
-    call();
-    int count = 0;
-    for (const auto& [sql, times] : statements()) count += times;
-    return count;
-  }
-
-  // How many steps of SQLite's machine they take.
-  template <typename Call>
-  static int steps_of(const Call& call) {
-    steps() = 0;
-    call();
-    return steps();
-  }
-
- private:
-  static int attach(sqlite3* db, char** /*error*/, const void* /*api*/) {
-    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT | SQLITE_TRACE_PROFILE, &note, nullptr);
-  }
-  static int note(unsigned kind, void* /*context*/, void* about, void* /*text*/) {
-    auto* statement = static_cast<sqlite3_stmt*>(about);
-    if (kind == SQLITE_TRACE_PROFILE) {
-      steps() += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1);
-    } else {
-      ++statements()[sqlite3_sql(statement)];
-    }
-    return 0;
-  }
-  static int& steps() {
-    static int count = 0;
-    return count;
-  }
-};
 
 bool is_query(const std::string& sql) {
   static constexpr std::array kVerbs{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "REPLACE"};
