@@ -49,14 +49,13 @@ class Session {
   Session(const std::filesystem::path& given, bool read_only,
           std::chrono::milliseconds busy_timeout)
       : options_(options_for(read_only, busy_timeout)),
-        path_(prepare_database(given, options_, Clock::system())),
-        checkpointer_(open()),
-        guard_(*checkpointer_, Clock::system()),
-        connections_([this] { return open(); }),
-        transactions_(path_, options_, Clock::system(), connections_, guard_),
-        locks_(path_) {}
+        database_(open_database(given, options_, Clock::system())),
+        guard_(*database_.connection, Clock::system()),
+        connections_([this] { return open_connection(database_.path, options_, Clock::system()); }),
+        transactions_(database_.path, options_, Clock::system(), connections_, guard_),
+        locks_(database_.path) {}
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return database_.path; }
   sqlite::Transactions& transactions() { return transactions_; }
   store::IsAlive is_alive() {
     return [this](WorkerId worker) { return locks_.is_alive(worker); };
@@ -70,7 +69,7 @@ class Session {
   // Copies the database into a file that is empty.
   void copy_to(SnapshotFile& file) {
     sqlite::WaitBudget budget(Clock::system(), options_.busy_timeout);
-    sqlite::retry("snapshot", path_, options_, budget, [&] {
+    sqlite::retry("snapshot", database_.path, options_, budget, [&] {
       file.clear();
       Connection& connection = connections_.mine();
       connection.set_budget(&budget);
@@ -80,13 +79,8 @@ class Session {
   }
 
  private:
-  std::unique_ptr<Connection> open() const {
-    return open_connection(path_, options_, Clock::system());
-  }
-
   const Options options_;
-  const std::string path_;
-  std::unique_ptr<Connection> checkpointer_;
+  const Database database_;
   sqlite::CheckpointGuard guard_;
   sqlite::ThreadConnections connections_;
   sqlite::Transactions transactions_;

@@ -192,8 +192,7 @@ void check_through_log(const std::string& path, const Options& options, Clock& c
 
 }  // namespace
 
-std::string prepare_database(const std::filesystem::path& given, const Options& options,
-                             Clock& clock) {
+Database open_database(const std::filesystem::path& given, const Options& options, Clock& clock) {
   sqlite::forget_parents_files();
   std::string path = sqlite::canonical_path(given);
   // Before the database: whoever makes one makes its log later.
@@ -217,19 +216,22 @@ std::string prepare_database(const std::filesystem::path& given, const Options& 
   const FileKind kind = header.has_value()
                             ? store::kind_of(header->application_id, header->user_version)
                             : FileKind::kNew;
-  check_kind(kind, path, options.read_only);
+  if (kind != FileKind::kOutdated) {  // its log may have brought it up to date
+    check_kind(kind, path, options.read_only);
+  }
   if (!warning.empty()) {
     internal::log(LogLevel::kWarn, warning);
   }
   if (options.read_only) {
     check_through_log(path, options, clock);
-    return path;
+    return {path, open_connection(path, options, clock)};
   }
   check_writable(path, exists);
   if (kind == FileKind::kNew && has_log) {
     internal::log(LogLevel::kWarn, keep_lost_log(path));
   }
 
+  Database database{path, nullptr};
   sqlite::WaitBudget budget(clock, options.busy_timeout);
   sqlite::retry("open", path, options, budget, [&] {
     Connection connection(path, OpenMode::kCreate);
@@ -247,8 +249,11 @@ std::string prepare_database(const std::filesystem::path& given, const Options& 
     if (!is_wal(connection)) {
       switch_to_wal(connection, path, budget);
     }
+    // While this one is open: the last one to close would copy the log into the file, and sync it,
+    // only for the next one to begin it anew.
+    database.connection = open_connection(path, options, clock);
   });
-  return path;
+  return database;
 }
 
 std::unique_ptr<Connection> open_connection(const std::string& path, const Options& options,

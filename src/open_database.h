@@ -12,15 +12,19 @@
 
 namespace progress_tracker {
 
+struct Database {
+  std::string path;                                // to be used from now on
+  std::unique_ptr<sqlite::Connection> connection;  // the first one, as open_connection() makes it
+};
+
 // Checks the path, then the place, then the file's header; and only if it is ours, or new, opens it
 // for writing, makes or migrates the schema in one transaction, and switches to WAL. A file that is
-// refused is left as it was, byte for byte. Returns the path to be used from now on.
-// Throws Error as the constructor of ProgressTracker does.
-std::string prepare_database(const std::filesystem::path& given, const Options& options,
-                             Clock& clock);
+// refused is left as it was, byte for byte. Throws Error as the constructor of ProgressTracker
+// does.
+Database open_database(const std::filesystem::path& given, const Options& options, Clock& clock);
 
-// Opens a connection to a database that prepare_database() has returned, sets it up, and makes
-// sure that it is in WAL mode. Waits for others within busy_timeout. Throws Error.
+// Opens a further connection to an open database, sets it up, and makes sure that it is in WAL
+// mode. Waits for others within busy_timeout. Throws Error.
 std::unique_ptr<sqlite::Connection> open_connection(const std::string& path, const Options& options,
                                                     Clock& clock);
 

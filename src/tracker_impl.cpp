@@ -4,7 +4,6 @@
 #include <chrono>
 #include <vector>
 
-#include "open_database.h"
 #include "store/jobs.h"
 #include "store/work.h"
 #include "testing_hooks.h"
@@ -49,10 +48,14 @@ void throw_not_found(std::string_view operation, ImageId image) {
 
 ProgressTracker::Impl::Impl(const std::filesystem::path& given_path, const Options& given_options,
                             Clock& given_clock)
-    : options(checked(given_options)),
+    : Impl(checked(given_options), given_clock,
+           open_database(given_path, checked(given_options), given_clock)) {}
+
+ProgressTracker::Impl::Impl(const Options& checked_options, Clock& given_clock, Database database)
+    : options(checked_options),
       clock(given_clock),
-      path(prepare_database(given_path, options, clock)),
-      checkpointer(open_connection(path, options, clock)),
+      path(std::move(database.path)),
+      checkpointer(std::move(database.connection)),
       file(sqlite::file_id(path)),
       guard(*checkpointer, clock),
       connections([this] { return open_same_file(); }),

@@ -20,6 +20,7 @@
 #include "loader.h"
 #include "log_internal.h"
 #include "mark_buffer.h"
+#include "open_database.h"
 #include "progress_tracker/error.h"
 #include "progress_tracker/progress_tracker.h"
 #include "sqlite/checkpoint_guard.h"
@@ -89,6 +90,7 @@ class ProgressTracker::Impl {
   MarkBuffer buffer;        // guarded by buffer_mutex
 
  private:
+  Impl(const Options& checked_options, Clock& given_clock, Database database);
   std::unique_ptr<sqlite::Connection> open_same_file() const;
   std::string flush_marks_locked();
   void mark_now(std::string_view operation, const Outcome& mark);

@@ -135,9 +135,8 @@ TEST(EveryConnection, IsSetUpAlike) {
       options.synchronous = synchronous;
       options.cache_size_kib = 4321;
       FakeClock clock;
-      const std::string path = prepare_database(directory / "jobs.db", options, clock);
-      const auto one = open_connection(path, options, clock);
-      sqlite3* db = one->handle();
+      const Database database = open_database(directory / "jobs.db", options, clock);
+      sqlite3* db = database.connection->handle();
       EXPECT_EQ(ask(db, "wal_autocheckpoint"), "0");
       EXPECT_THAT(ask(db, "mmap_size"), testing::AnyOf("0", ""));
       EXPECT_EQ(ask(db, "journal_mode"), "wal");
@@ -175,9 +174,8 @@ TEST(EveryConnection, TakesACacheLargerThanSQLiteCanCount) {
   FakeClock clock;
   Options options;
   options.cache_size_kib = std::int64_t{1} << 40U;
-  const auto one =
-      open_connection(prepare_database(directory / "jobs.db", options, clock), options, clock);
-  EXPECT_LE(std::stoll(ask(one->handle(), "cache_size")), -1'000'000);
+  const Database database = open_database(directory / "jobs.db", options, clock);
+  EXPECT_LE(std::stoll(ask(database.connection->handle(), "cache_size")), -1'000'000);
 }
 
 // ---- The guard ---------------------------------------------------------------------------------

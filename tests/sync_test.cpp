@@ -244,6 +244,25 @@ TEST_F(SyncTest, ARefusedSyncOfTheDirectoryIsAnIoErrorToo) {
   EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kIo));
 }
 
+// The log that a killed worker left is gone on with, not copied into the file and begun anew.
+TEST_F(SyncTest, OpeningAfterACrashWaitsForNoDisk) {
+  ASSERT_EQ(test::in_child([&] {
+              ProgressTracker tracker(path);
+              tracker.claim_images(tracker.create_job("job", image_paths(30), {}), 10);
+              ::_exit(0);
+            }),
+            0);
+  const auto log_size = fs::file_size(log);
+  ASSERT_GT(log_size, 0U);
+  synced();
+
+  ProgressTracker tracker(path);
+
+  EXPECT_EQ(tracker.get_status_counts(*tracker.get_job_id("job"))->processing, 10);
+  EXPECT_THAT(synced(), IsEmpty());
+  EXPECT_EQ(fs::file_size(log), log_size);
+}
+
 // ---- The checkpoint ----------------------------------------------------------------------------
 
 // One that polls for the write lock reads for a moment, and is behind. It is gone when SQLite,
