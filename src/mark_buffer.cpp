@@ -2,14 +2,15 @@
 
 #include <utility>
 
+#include "store/state.h"
+
 namespace progress_tracker {
 
 std::optional<Status> MarkBuffer::held(ImageId image) const {
-  const auto found = held_.find(image);
-  if (found == held_.end()) {
-    return std::nullopt;
+  if (held_completed_.contains(image)) {
+    return Status::kCompleted;
   }
-  return found->second;
+  return held_error_.contains(image) ? std::optional(Status::kError) : std::nullopt;
 }
 
 bool MarkBuffer::is_known_open(ImageId image, const std::optional<sqlite::LogState>& now) const {
@@ -17,10 +18,12 @@ bool MarkBuffer::is_known_open(ImageId image, const std::optional<sqlite::LogSta
 }
 
 void MarkBuffer::add(Outcome mark, Time now) {
-  const Status status = mark.error.has_value() ? Status::kError : Status::kCompleted;
-  const ImageId image = mark.id;
+  if (mark.error.has_value()) {
+    held_error_.add(mark.id);
+  } else {
+    held_completed_.add(mark.id);
+  }
   marks_.push_back(std::move(mark));
-  held_[image] = status;
   if (marks_.size() == 1) {
     oldest_ = now;
   }
@@ -31,11 +34,15 @@ void MarkBuffer::know_open(std::span<const ImageId> images,
   if (images.empty()) {
     return;
   }
-  if (state != open_as_of_ || open_.size() + images.size() > kMostRemembered) {
+  if (state != open_as_of_ || open_.runs() > kMostRemembered) {
     open_.clear();
     open_as_of_ = state;
   }
-  open_.insert(images.begin(), images.end());
+  while (!images.empty()) {
+    const std::size_t length = store::neighbours(images);
+    open_.add(images.front(), images[length - 1]);
+    images = images.subspan(length);
+  }
 }
 
 void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
@@ -44,11 +51,12 @@ void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
     // What the marks did not touch stands as it stood.
     open_as_of_ = after;
     for (const Outcome& mark : marks_) {
-      open_.erase(mark.id);
+      open_.remove(mark.id);
     }
   }
   marks_.clear();
-  held_.clear();
+  held_completed_.clear();
+  held_error_.clear();
 }
 
 }  // namespace progress_tracker

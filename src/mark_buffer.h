@@ -6,10 +6,9 @@
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
+#include "image_runs.h"
 #include "progress_tracker/types.h"
 #include "sqlite/connection.h"
 
@@ -49,13 +48,14 @@ class MarkBuffer {
  private:
   static constexpr std::chrono::seconds kLongest{1};
 
-  // How many images are remembered as handed out: some megabytes.
+  // How many runs of images are remembered as handed out: some megabytes.
   static constexpr std::size_t kMostRemembered = 100'000;
 
   const std::size_t capacity_;
   std::vector<Outcome> marks_;
-  std::unordered_map<ImageId, Status> held_;  // by the latest mark for each
-  std::unordered_set<ImageId> open_;          // not completed as of open_as_of_
+  ImageRuns held_completed_;  // by the latest mark for each
+  ImageRuns held_error_;
+  ImageRuns open_;  // not completed as of open_as_of_
   std::optional<sqlite::LogState> open_as_of_;
   Time oldest_;
 };

@@ -177,10 +177,11 @@ void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
   if (standing == Status::kCompleted && mark.error.has_value()) {
     throw_completed(call.operation(), mark.id);
   }
+  const auto now = clock.now();
   if (standing != Status::kCompleted) {
-    buffer.add(std::move(mark), clock.now());
+    buffer.add(std::move(mark), now);
   }
-  if (buffer.is_due(clock.now())) {
+  if (buffer.is_due(now)) {
     call.warn(flush_marks_locked());
   }
 }

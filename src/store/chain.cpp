@@ -4,10 +4,13 @@
 #include <string>
 
 #include "progress_tracker/error.h"
+#include "store/inserter.h"
+#include "store/state.h"
 
 namespace progress_tracker::store {
 namespace {
 
+using sqlite::Bytes;
 using sqlite::Connection;
 using sqlite::Query;
 
@@ -22,8 +25,9 @@ constexpr char kSelectFeedSql[] = "SELECT published, scanned FROM job WHERE id =
 // Params: published, scanned, job.
 constexpr char kUpdateFeedSql[] = "UPDATE job SET published = ?, scanned = ? WHERE id = ?";
 
-// Params: image.
-constexpr char kSelectImageSql[] = "SELECT directory, split FROM image WHERE id = ?";
+// Params: first image, last.
+constexpr char kSelectImagesSql[] =
+    "SELECT directory, name, split FROM image WHERE id BETWEEN ? AND ? ORDER BY id";
 
 // Params: job, upstream directory.
 constexpr char kCopyDirectorySql[] =
@@ -36,15 +40,6 @@ constexpr char kSelectCopiedDirectorySql[] =
 
 // Params: upstream split.
 constexpr char kSelectSplitNameSql[] = "SELECT name FROM split WHERE id = ?";
-
-// Params: id, directory, upstream image.
-constexpr char kCopyPathSql[] =
-    "INSERT INTO path (directory, name, image_id) "
-    "SELECT ?2, name, ?1 FROM image WHERE id = ?3 ON CONFLICT (directory, name) DO NOTHING";
-// Params: id, directory, split, upstream image.
-constexpr char kCopyImageSql[] =
-    "INSERT INTO image (id, directory, name, split) SELECT ?1, ?2, name, ?3 FROM image "
-    "WHERE id = ?4";
 
 // Params: job, image.
 constexpr char kAppendBacklogSql[] =
@@ -60,46 +55,71 @@ constexpr char kDeleteBacklogSql[] = "DELETE FROM chain_backlog WHERE job_id = ?
 constexpr char kSelectCompletedSql[] =
     "SELECT id FROM state WHERE status = 2 AND id > ? AND id <= ? ORDER BY id LIMIT ?";
 
+// Images that are copied at a time: what has to be kept in memory.
+constexpr std::size_t kCopiedAtOnce = 1'000;
+
+struct Original {
+  std::int64_t directory{0};
+  std::string name;
+  std::int64_t split{0};
+};
+
+// Neighbours are read by one statement.
+std::vector<Original> originals(Connection& connection, std::span<const ImageId> images) {
+  std::vector<Original> found;
+  found.reserve(images.size());
+  while (!images.empty()) {
+    const std::size_t length = neighbours(images);
+    Query query(connection, kSelectImagesSql, images.front(), images[length - 1]);
+    while (query.next()) {
+      found.push_back({query.integer(0), query.text(1), query.integer(2)});
+    }
+    images = images.subspan(length);
+  }
+  return found;
+}
+
 }  // namespace
 
-void ChainFeed::completed(Connection& connection, ImageId image, CountChanges& counts) {
+void ChainFeed::completed(Connection& connection, ImageId image) {
   if (ready_) {
-    take(connection, image, counts);
+    take(image);
   } else if (static_cast<std::int64_t>(image) <= scanned_) {
     Query(connection, kAppendBacklogSql, job_, image).run();
   }
 }
 
-void ChainFeed::take(Connection& connection, ImageId image, CountChanges& counts) {
-  if (published_ == kMaxSequence) {
-    throw Error(ErrorCode::kFull, describe(job_) + ": a job holds at most 4294967295 images");
+void ChainFeed::write(Connection& connection, CountChanges& counts) {
+  std::span<const ImageId> left = taken_;
+  while (!left.empty()) {
+    const std::size_t count = std::min(left.size(), kCopiedAtOnce);
+    add(connection, left.first(count), counts);
+    left = left.subspan(count);
   }
-  std::int64_t upstream_directory = 0;
-  std::int64_t upstream_split = 0;
-  {
-    Query original(connection, kSelectImageSql, image);
-    original.next();
-    upstream_directory = original.integer(0);
-    upstream_split = original.integer(1);
-  }
-  const std::int64_t directory = directory_of(connection, upstream_directory);
-  const std::int64_t split = split_of(connection, upstream_split);
-  const std::int64_t id = image_id(job_, published_ + 1);
-  Query(connection, kCopyPathSql, id, directory, image).run();
-  if (connection.changes() == 0) {
-    return;
-  }
-  Query(connection, kCopyImageSql, id, directory, split, image).run();
-  ++published_;
-  changed_ = true;
-  counts.add_image(split);
-}
-
-void ChainFeed::write(Connection& connection) {
-  if (changed_) {
+  if (changed_ || !taken_.empty()) {
     Query(connection, kUpdateFeedSql, published_, scanned_, job_).run();
     changed_ = false;
+    taken_.clear();
   }
+}
+
+void ChainFeed::add(Connection& connection, std::span<const ImageId> images, CountChanges& counts) {
+  if (published_ > kMaxSequence - static_cast<std::int64_t>(images.size())) {
+    throw Error(ErrorCode::kFull, describe(job_) + ": a job holds at most 4294967295 images");
+  }
+  const std::vector<Original> copied = originals(connection, images);
+  ImageInserter rows(connection);
+  PathInserter entries(connection);
+  for (const Original& original : copied) {
+    const std::int64_t id = image_id(job_, ++published_);
+    const std::int64_t directory = directory_of(connection, original.directory);
+    const std::int64_t split = split_of(connection, original.split);
+    rows.add(id, directory, Bytes{original.name}, split);
+    entries.add(directory, Bytes{original.name}, id);
+    counts.add_image(split);
+  }
+  rows.finish();
+  entries.finish();
 }
 
 std::int64_t ChainFeed::directory_of(Connection& connection, std::int64_t upstream_directory) {
@@ -168,9 +188,9 @@ bool load_chain_piece(Connection& connection, const JobRow& upstream, ChainFeed&
     feed.set_scanned(images.back());
   }
   for (const std::int64_t image : images) {
-    feed.take(connection, ImageId{image}, counts);
+    feed.take(ImageId{image});
   }
-  feed.write(connection);
+  feed.write(connection, counts);
   counts.write(connection);
   return more;
 }

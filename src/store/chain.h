@@ -8,6 +8,7 @@
 #define PROGRESS_TRACKER_SRC_STORE_CHAIN_H_
 
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -24,14 +25,14 @@ class ChainFeed {
   ChainFeed(JobId job, bool ready, std::int64_t published, std::int64_t scanned)
       : job_(job), ready_(ready), published_(published), scanned_(scanned) {}
 
-  // The upstream image was completed just now.
-  void completed(sqlite::Connection& connection, ImageId image, CountChanges& counts);
+  // The upstream image was completed just now, for the first and only time.
+  void completed(sqlite::Connection& connection, ImageId image);
 
-  // Adds the image, unless its path is here already.
-  void take(sqlite::Connection& connection, ImageId image, CountChanges& counts);
+  // Takes the image over when write() is called.
+  void take(ImageId image) { taken_.push_back(image); }
 
-  // Writes how many images the job has now, and how far its loader is.
-  void write(sqlite::Connection& connection);
+  // Adds what was taken, and writes how many images the job has now and how far its loader is.
+  void write(sqlite::Connection& connection, CountChanges& counts);
 
   void set_scanned(std::int64_t upstream_image) {
     scanned_ = upstream_image;
@@ -41,6 +42,7 @@ class ChainFeed {
   JobId job() const { return job_; }
 
  private:
+  void add(sqlite::Connection& connection, std::span<const ImageId> images, CountChanges& counts);
   std::int64_t directory_of(sqlite::Connection& connection, std::int64_t upstream_directory);
   std::int64_t split_of(sqlite::Connection& connection, std::int64_t upstream_split);
 
@@ -49,6 +51,7 @@ class ChainFeed {
   std::int64_t published_;
   std::int64_t scanned_;
   bool changed_{false};
+  std::vector<ImageId> taken_;  // upstream, in order
 
   // Neighbours share their directory; splits are few.
   std::int64_t upstream_directory_{0};

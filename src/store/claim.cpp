@@ -1,5 +1,7 @@
 #include "store/claim.h"
 
+#include <algorithm>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -41,52 +43,54 @@ constexpr char kSelectDiedSql[] =
 // Params: after, last.
 constexpr char kAnyStateSql[] = "SELECT 1 FROM state WHERE id > ? AND id <= ? LIMIT 1";
 
-struct Candidate {
-  Image image;
-  std::int64_t split;
-  int attempts;
+// Images that may be handed out, in order; the attempt of each is the number of those it had.
+struct Candidates {
+  std::vector<Image> images;
+  std::vector<std::int64_t> splits;
 };
 
-void append_candidates(Connection& connection, ImageReader& reader, const char* sql,
-                       std::int64_t after, std::int64_t last, std::int64_t limit,
-                       std::vector<Candidate>& candidates) {
-  if (after >= last) {
+void append(Connection& connection, ImageReader& reader, const char* sql, std::int64_t after,
+            std::int64_t last, std::int64_t limit, Candidates& candidates) {
+  const auto wanted = limit - std::ssize(candidates.images);
+  if (after >= last || wanted <= 0) {
     return;
   }
-  const auto wanted = limit - static_cast<std::int64_t>(candidates.size());
   Query query(connection, sql, after, last, wanted);
   while (query.next()) {
-    candidates.push_back(
-        {reader.read(query), query.integer(3), static_cast<int>(query.integer(4))});
+    candidates.images.push_back(reader.read(query));
+    candidates.images.back().attempt = static_cast<int>(query.integer(4));
+    candidates.splits.push_back(query.integer(3));
   }
 }
 
 // Pending images without a death, in order of id.
-std::vector<Candidate> candidates_without_death(Connection& connection, const JobRow& job,
-                                                std::int64_t limit) {
-  std::vector<Candidate> candidates;
+Candidates without_death(Connection& connection, const JobRow& job, std::int64_t limit) {
+  Candidates candidates;
+  // Nearly all above the mark are pending.
+  const auto expected = static_cast<std::size_t>(std::min(limit, job.published - job.started));
+  candidates.images.reserve(expected);
+  candidates.splits.reserve(expected);
   ImageReader reader(connection);
-  append_candidates(connection, reader, kSelectReturnedSql, image_id(job.id, 0),
-                    job.last_started_id(), limit, candidates);
+  append(connection, reader, kSelectReturnedSql, image_id(job.id, 0), job.last_started_id(), limit,
+         candidates);
   const bool untouched =
       !Query(connection, kAnyStateSql, job.last_started_id(), job.last_id()).next();
-  append_candidates(connection, reader, untouched ? kSelectUntouchedSql : kSelectUnstartedSql,
-                    job.last_started_id(), job.last_id(), limit, candidates);
+  append(connection, reader, untouched ? kSelectUntouchedSql : kSelectUnstartedSql,
+         job.last_started_id(), job.last_id(), limit, candidates);
   return candidates;
 }
 
 void append_died(Connection& connection, const JobRow& job, std::int64_t limit,
-                 std::vector<Candidate>& candidates) {
+                 Candidates& candidates) {
   ImageReader reader(connection);
-  append_candidates(connection, reader, kSelectDiedSql, image_id(job.id, 0), job.last_id(), limit,
-                    candidates);
+  append(connection, reader, kSelectDiedSql, image_id(job.id, 0), job.last_id(), limit, candidates);
 }
 
 // How many at the beginning are neighbours that were never started: at least 1.
-std::size_t unstarted_in_a_row(std::span<const Candidate> candidates) {
+std::size_t unstarted_in_a_row(std::span<const Image> images) {
   std::size_t length = 1;
-  while (length < candidates.size() && candidates[length].attempts == 0 &&
-         are_neighbours(candidates[length - 1].image.id, candidates[length].image.id)) {
+  while (length < images.size() && images[length].attempt == 0 &&
+         are_neighbours(images[length - 1].id, images[length].id)) {
     ++length;
   }
   return length;
@@ -95,39 +99,34 @@ std::size_t unstarted_in_a_row(std::span<const Candidate> candidates) {
 }  // namespace
 
 std::vector<Image> pending_images(Connection& connection, const JobRow& job, std::int64_t limit) {
-  auto candidates = candidates_without_death(connection, job, limit);
+  Candidates candidates = without_death(connection, job, limit);
   append_died(connection, job, limit, candidates);
-  std::vector<Image> images;
-  images.reserve(candidates.size());
-  for (Candidate& candidate : candidates) {
-    images.push_back(std::move(candidate.image));
+  for (Image& image : candidates.images) {
+    image.attempt = 0;
   }
-  return images;
+  return std::move(candidates.images);
 }
 
 std::vector<Image> claim(Connection& connection, JobRow job, WorkerId worker, std::int64_t limit,
                          std::int64_t now) {
-  auto candidates = candidates_without_death(connection, job, limit);
-  if (candidates.empty()) {
+  Candidates candidates = without_death(connection, job, limit);
+  std::vector<Image>& images = candidates.images;
+  if (images.empty()) {
     append_died(connection, job, 1, candidates);
   }
   CountChanges counts;
-  std::vector<Image> images;
-  images.reserve(candidates.size());
-  for (std::size_t i = 0; i < candidates.size();) {
-    const ImageId first = candidates[i].image.id;
+  for (std::size_t i = 0; i < images.size();) {
+    const ImageId first = images[i].id;
     std::size_t length = 1;
-    if (candidates[i].attempts == 0) {
-      length = unstarted_in_a_row(std::span(candidates).subspan(i));
-      insert_rows(connection, first, candidates[i + length - 1].image.id, Status::kProcessing,
-                  worker, now);
+    if (images[i].attempt == 0) {
+      length = unstarted_in_a_row(std::span(images).subspan(i));
+      insert_rows(connection, first, images[i + length - 1].id, Status::kProcessing, worker, now);
     } else {
       start_row_again(connection, first, worker, now);
     }
     for (const std::size_t end = i + length; i < end; ++i) {
-      counts.move(candidates[i].split, Status::kPending, Status::kProcessing);
-      candidates[i].image.attempt = candidates[i].attempts + 1;
-      images.push_back(std::move(candidates[i].image));
+      counts.move(candidates.splits[i], Status::kPending, Status::kProcessing);
+      ++images[i].attempt;
     }
   }
   counts.write(connection);
@@ -135,7 +134,7 @@ std::vector<Image> claim(Connection& connection, JobRow job, WorkerId worker, st
   if (!images.empty() && sequence_of(images.back().id) > job.started) {
     set_started(connection, job.id, sequence_of(images.back().id));
   }
-  return images;
+  return std::move(images);
 }
 
 }  // namespace progress_tracker::store

@@ -150,13 +150,17 @@ Image ImageReader::read(const Query& query) {
 }
 
 const std::string& ImageReader::split_name(std::int64_t split) {
-  const auto [place, is_new] = splits_.try_emplace(split);
-  if (is_new) {
-    Query name(connection_, kSelectSplitNameSql, split);
-    name.next();
-    place->second = name.text(0);
+  if (split_name_ == nullptr || split != split_) {
+    const auto [place, is_new] = splits_.try_emplace(split);
+    if (is_new) {
+      Query name(connection_, kSelectSplitNameSql, split);
+      name.next();
+      place->second = name.text(0);
+    }
+    split_ = split;
+    split_name_ = &place->second;
   }
-  return place->second;
+  return *split_name_;
 }
 
 std::optional<ImageId> find_image(Connection& connection, const JobRow& job,

@@ -36,6 +36,8 @@ class ImageReader {
   std::int64_t directory_{0};
   std::string directory_path_;
   std::unordered_map<std::int64_t, std::string> splits_;
+  std::int64_t split_{0};
+  const std::string* split_name_{nullptr};  // in splits_, of split_
 };
 
 std::optional<ImageId> find_image(sqlite::Connection& connection, const JobRow& job,

@@ -1,15 +1,13 @@
 #include "store/list_load.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
-#include <optional>
-#include <tuple>
 #include <unordered_map>
 
 #include "progress_tracker/error.h"
 #include "store/counts.h"
 #include "store/images.h"
+#include "store/inserter.h"
 #include "store/jobs.h"
 #include "store/schema.h"
 
@@ -31,64 +29,6 @@ constexpr char kSelectSplitSql[] = "SELECT split FROM image WHERE id = ?";
 
 // How many images are looked at between two looks at the clock: less than 1 ms.
 constexpr std::size_t kLookEvery = 256;
-
-// Rows that go into a table with one statement. Opening the table and stepping are then paid once
-// for all of them: 64 take 0.6 of the time of 64 statements, and more gain nothing.
-constexpr std::size_t kRows = 64;
-
-// A statement that inserts one row, and one that inserts kRows.
-struct InsertSql {
-  std::string one;
-  std::string many;
-
-  InsertSql(const std::string& insert, const std::string& row)
-      : one(insert + " VALUES " + row), many(one) {
-    for (std::size_t i = 1; i < kRows; ++i) {
-      many += ", " + row;
-    }
-  }
-};
-
-template <typename... Columns>
-class Inserter {
- public:
-  Inserter(Connection& connection, const InsertSql& sql) : connection_(connection), sql_(sql) {}
-
-  void add(const Columns&... columns) {
-    rows_[count_++] = {columns...};
-    if (count_ == kRows) {
-      Query insert(connection_, sql_.many.c_str());
-      for (std::size_t i = 0; i < kRows; ++i) {
-        bind(insert, i * sizeof...(Columns), rows_[i]);
-      }
-      insert.run();
-      count_ = 0;
-    }
-  }
-
-  // Inserts what is left.
-  void finish() {
-    Query insert(connection_, sql_.one.c_str());
-    for (std::size_t i = 0; i < count_; ++i) {
-      bind(insert, 0, rows_[i]);
-      insert.run_again();
-    }
-    count_ = 0;
-  }
-
- private:
-  using Row = std::tuple<Columns...>;
-
-  static void bind(Query& insert, std::size_t before, const Row& row) {
-    int index = static_cast<int>(before);
-    std::apply([&](const auto&... columns) { (insert.bind(++index, columns), ...); }, row);
-  }
-
-  Connection& connection_;
-  const InsertSql& sql_;
-  std::array<Row, kRows> rows_;
-  std::size_t count_{0};
-};
 
 // The ids of a job's splits, by the caller's strings.
 class Splits {
@@ -226,8 +166,7 @@ bool ListLoad::walk_names(Connection& connection, Position& position,
 
 bool ListLoad::walk_images(Connection& connection, Position& position,
                            const std::function<bool()>& is_over) {
-  static const InsertSql kSql("INSERT INTO image (id, directory, name, split)", "(?, ?, ?, ?)");
-  Inserter<std::int64_t, std::int64_t, Bytes, std::int64_t> images(connection, kSql);
+  ImageInserter images(connection);
   Splits splits(connection, position.job);
   for (std::size_t looked = 1; position.next < order_.size(); ++position.next, ++looked) {
     if (looked % kLookEvery == 0 && is_over()) {
@@ -257,8 +196,7 @@ bool ListLoad::walk_images(Connection& connection, Position& position,
 
 bool ListLoad::walk_paths(Connection& connection, Position& position,
                           const std::function<bool()>& is_over) {
-  static const InsertSql kSql("INSERT INTO path (directory, name, image_id)", "(?, ?, ?)");
-  Inserter<std::int64_t, Bytes, std::int64_t> entries(connection, kSql);
+  PathInserter entries(connection);
   for (std::size_t looked = 1; position.next < order_.size(); ++position.next, ++looked) {
     if (looked % kLookEvery == 0 && is_over()) {
       entries.finish();

@@ -24,6 +24,14 @@ bool are_neighbours(ImageId image, ImageId next) {
   return static_cast<std::uint64_t>(next) - static_cast<std::uint64_t>(image) == 1;
 }
 
+std::size_t neighbours(std::span<const ImageId> images) {
+  std::size_t length = 1;
+  while (length < images.size() && are_neighbours(images[length - 1], images[length])) {
+    ++length;
+  }
+  return length;
+}
+
 void insert_rows(Connection& connection, ImageId first, ImageId last, Status status,
                  std::optional<WorkerId> worker, std::int64_t now) {
   Query(connection, kInsertStatesSql, status, worker, now, first, last).run();

@@ -2,8 +2,10 @@
 #ifndef PROGRESS_TRACKER_SRC_STORE_STATE_H_
 #define PROGRESS_TRACKER_SRC_STORE_STATE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "progress_tracker/types.h"
 #include "sqlite/connection.h"
@@ -12,6 +14,9 @@ namespace progress_tracker::store {
 
 // Whether `next` has the id that follows. Any number may be asked about.
 bool are_neighbours(ImageId image, ImageId next);
+
+// How many at the beginning are neighbours: at least 1. `images` is not empty.
+std::size_t neighbours(std::span<const ImageId> images);
 
 // First rows for a run of images of one job that have none: attempt 1 begins now, and ends now
 // where `status` says so.

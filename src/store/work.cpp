@@ -60,15 +60,6 @@ constexpr std::int64_t kMostStartedAtOnce = 10'000;
 
 std::int64_t number(ImageId image) { return static_cast<std::int64_t>(image); }
 
-// How many at the beginning are neighbours: at least 1.
-std::size_t neighbours(std::span<const ImageId> images) {
-  std::size_t length = 1;
-  while (length < images.size() && are_neighbours(images[length - 1], images[length])) {
-    ++length;
-  }
-  return length;
-}
-
 // How many at the beginning are neighbours that completed under the same attempt; 0: the first one
 // is an error.
 std::size_t completions_in_a_row(std::span<const Outcome> outcomes) {
@@ -312,7 +303,7 @@ void StateChanges::finish() {
     }
     if (job.feeds.has_value()) {
       for (ChainFeed& feed : *job.feeds) {
-        feed.write(connection_);
+        feed.write(connection_, counts_);
       }
     }
   }
@@ -337,7 +328,7 @@ void StateChanges::after_completion(JobChanges& job, ImageId image) {
     job.feeds = feeds_of(connection_, job.row.id);
   }
   for (ChainFeed& feed : *job.feeds) {
-    feed.completed(connection_, image, counts_);
+    feed.completed(connection_, image);
   }
 }
 
