@@ -2,8 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 namespace progress_tracker {
+namespace {
+
+using Time = std::chrono::steady_clock;
+
+// How long the next one looks out awake: some transactions of an ordinary mark.
+constexpr std::chrono::microseconds kLookOut{100};
+
+}  // namespace
 
 bool WriterQueue::enter(sqlite::WaitBudget& budget) {
   std::unique_lock lock(mutex_);
@@ -16,18 +25,32 @@ bool WriterQueue::enter(sqlite::WaitBudget& budget) {
   }
   Waiter waiter;
   const auto place = waiting_.insert(waiting_.end(), &waiter);
-  // Slices, because a wait for years would overflow the clock's arithmetic.
-  constexpr std::chrono::nanoseconds kLongestWait = std::chrono::hours(1);
-  while (!waiter.has_turn && !budget.exhausted()) {
-    const auto start = std::chrono::steady_clock::now();
-    waiter.turn_came.wait_for(lock, std::min(budget.left(), kLongestWait),
-                              [&] { return waiter.has_turn; });
-    budget.spend(std::chrono::steady_clock::now() - start);
-  }
+  call_next();
+  const auto start = Time::now();
+  wait_for_turn(waiter, budget, lock);
+  budget.spend(Time::now() - start);
   if (!waiter.has_turn) {
     waiting_.erase(place);
+    call_next();
   }
   return waiter.has_turn;
+}
+
+void WriterQueue::wait_for_turn(Waiter& waiter, sqlite::WaitBudget& budget,
+                                std::unique_lock<std::mutex>& lock) {
+  // Bounded, because a wait for centuries would overflow the clock's arithmetic.
+  constexpr std::chrono::nanoseconds kForEver = std::chrono::hours(24 * 365);
+  const auto end = Time::now() + std::min(budget.left(), kForEver);
+  waiter.changed.wait_until(lock, end, [&] { return waiter.is_next || waiter.has_turn; });
+  if (waiter.is_next) {
+    lock.unlock();
+    const auto look_out_end = std::min(end, Time::now() + kLookOut);
+    while (!waiter.has_turn.load(std::memory_order_acquire) && Time::now() < look_out_end) {
+      std::this_thread::yield();
+    }
+    lock.lock();
+  }
+  waiter.changed.wait_until(lock, end, [&] { return waiter.has_turn.load(); });
 }
 
 void WriterQueue::leave() {
@@ -38,8 +61,16 @@ void WriterQueue::leave() {
   }
   Waiter* next = waiting_.front();
   waiting_.pop_front();
-  next->has_turn = true;
-  next->turn_came.notify_one();  // under the lock: the waiter may be gone as soon as it is let go
+  next->has_turn.store(true, std::memory_order_release);
+  next->changed.notify_one();  // under the lock: the waiter may be gone as soon as it is let go
+  call_next();
+}
+
+void WriterQueue::call_next() {
+  if (!waiting_.empty() && !waiting_.front()->is_next) {
+    waiting_.front()->is_next = true;
+    waiting_.front()->changed.notify_one();
+  }
 }
 
 }  // namespace progress_tracker
