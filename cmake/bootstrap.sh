@@ -4,9 +4,10 @@
 #   cmake/bootstrap.sh demo       builds the tool and runs it over real images, killing it half-way
 #   cmake/bootstrap.sh test       builds everything and runs every test
 #   cmake/bootstrap.sh sanitize   runs the tests under ASan+UBSan and under TSan
+#   cmake/bootstrap.sh benchmark  measures the library beside plain programs
 #
 # Packages that are missing (cmake/packages.txt) are installed with apt-get; where none is missing,
-# nothing is downloaded. demo and test build in build/, sanitize in build-asan/ and build-tsan/.
+# nothing is downloaded. sanitize builds in build-asan/ and build-tsan/, the others in build/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -68,8 +69,14 @@ case "${1:-}" in
     ctest --preset asan --parallel "$(nproc)"
     ctest --preset tsan --parallel "$(nproc)"
     ;;
+  benchmark)
+    install_packages build benchmark
+    build build -DCMAKE_BUILD_TYPE=Release -DPROGRESS_TRACKER_BUILD_TESTING=OFF \
+      -DPROGRESS_TRACKER_BUILD_BENCHMARKS=ON
+    cmake --build build --target benchmark
+    ;;
   *)
-    echo "usage: cmake/bootstrap.sh demo|test|sanitize" >&2
+    echo "usage: cmake/bootstrap.sh demo|test|sanitize|benchmark" >&2
     exit 2
     ;;
 esac
