@@ -266,7 +266,7 @@ std::size_t ProgressTracker::mark_outcomes(std::span<const Outcome> outcomes) {
     }
     outcomes = cleaned;
   }
-  return call.write([&](Connection& db) {
+  return call.write_by_any([&](Connection& db) {
     store::StateChanges changes(db, impl_->clock.wall_ms());
     const auto marked = changes.mark_all(outcomes);
     if (!marked.unknown.empty()) {
@@ -381,7 +381,7 @@ void ProgressTracker::checkpoint(JobId job) {
   PROGRESS_TRACKER_TRACE("ProgressTracker.checkpoint");
   Impl::Call call(*impl_, "checkpoint");
   call.will_write();
-  call.write([&](Connection& db) {
+  call.write_by_any([&](Connection& db) {
     store::require_job(db, call.operation(), job);
     store::checkpoint(db, job, impl_->clock.wall_ms());
   });

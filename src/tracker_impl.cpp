@@ -144,7 +144,7 @@ void ProgressTracker::Impl::mark(Call& call, ImageId image, std::optional<std::s
 }
 
 void ProgressTracker::Impl::mark_now(std::string_view operation, const Outcome& mark) {
-  transactions.write(operation, [&](Connection& db) {
+  transactions.write_by_any(operation, [&](Connection& db) {
     store::StateChanges changes(db, clock.wall_ms());
     const auto result = changes.mark(
         mark.id, mark.attempt,

@@ -147,7 +147,7 @@ class ProgressTracker::Impl::Call {
     }
   }
 
-  // Runs the work as one transaction.
+  // Run the work as one transaction: see sqlite/transaction.h.
   template <typename Work>
   auto read(const Work& work) {
     return impl_.transactions.read(operation_, work);
@@ -155,6 +155,10 @@ class ProgressTracker::Impl::Call {
   template <typename Work>
   auto write(const Work& work) {
     return impl_.transactions.write(operation_, work);
+  }
+  template <typename Work>
+  auto write_by_any(const Work& work) {
+    return impl_.transactions.write_by_any(operation_, work);
   }
 
  private:

@@ -323,6 +323,64 @@ TEST(WriterQueue, AVeryLongTimeToWaitDoesNotOverflow) {
   waiter.join();
 }
 
+// Visitors that share are taken by the holder of the place, in their order, as far as one that does
+// not.
+TEST(WriterQueue, TheHolderDoesTheWorkOfThoseWhoShare) {
+  using Visitor = WriterQueue::Visitor;
+  WriterQueue queue;
+  sqlite::WaitBudget budget(Clock::system(), 1min);
+  auto holder = std::make_optional<WriterQueue::Place>(queue, budget);
+  std::vector<std::thread> threads;
+  std::vector<Visitor*> taken;
+  std::atomic<int> returned{0};
+  const auto take_one = [&] {
+    threads.emplace_back([&] {
+      sqlite::WaitBudget its_budget(Clock::system(), 1min);
+      Visitor visitor(its_budget, true);
+      EXPECT_EQ(queue.enter(visitor), WriterQueue::Entry::kDone);
+      ++returned;
+    });
+    Visitor* next = nullptr;
+    while ((next = queue.take_next()) == nullptr) {
+      std::this_thread::yield();
+    }
+    taken.push_back(next);
+  };
+  for (int i = 0; i < 3; ++i) {
+    take_one();
+  }
+  EXPECT_EQ(returned, 0) << "before their work was reported";
+
+  std::atomic<bool> has_place{false};
+  std::thread exclusive([&] {
+    sqlite::WaitBudget its_budget(Clock::system(), 1min);
+    const WriterQueue::Place place(queue, its_budget);
+    has_place = place.held();
+  });
+  EXPECT_FALSE(has_place);
+  queue.done(taken);
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(returned, 3);
+  EXPECT_EQ(queue.take_next(), nullptr) << "who does not share is not taken";
+  holder.reset();
+  exclusive.join();
+  EXPECT_TRUE(has_place);
+}
+
+TEST(WriterQueue, WhoSharesAndFindsNobodyHasThePlace) {
+  WriterQueue queue;
+  FakeClock clock;
+  sqlite::WaitBudget none(clock, 0ms);
+  WriterQueue::Visitor first(none, true);
+  ASSERT_EQ(queue.enter(first), WriterQueue::Entry::kPlace);
+  WriterQueue::Visitor second(none, true);
+  EXPECT_EQ(queue.enter(second), WriterQueue::Entry::kNone) << "no time to wait";
+  queue.leave();
+  EXPECT_EQ(queue.enter(second), WriterQueue::Entry::kPlace);
+}
+
 TEST(WriterQueue, KeepsTheOrderAndExcludes) {
   // Each thread takes the place again and again. First come, first served: between two turns of
   // one, nobody who waits has two.

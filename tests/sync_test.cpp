@@ -202,9 +202,22 @@ TEST_F(SyncTest, WhatTheDiskRefusesAFullCommitHasAnUnknownOutcome) {
   const auto images = tracker.claim_images(job, kThreads);
   refuse_what_ends_with("-wal");
   std::vector<std::thread> threads;
+  // What is committed together is refused together, and each is told so of its own call.
+  const auto message_of = [](const std::function<void()>& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kOutcomeUnknown);
+      return error.what();
+    }
+    return "";
+  };
   for (const Image& image : images) {
     threads.emplace_back([&] {
-      EXPECT_THAT([&] { tracker.complete(image); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+      EXPECT_THAT(message_of([&] { tracker.complete(image); }), StartsWith("mark_outcomes: "));
+    });
+    threads.emplace_back([&] {
+      EXPECT_THAT(message_of([&] { tracker.checkpoint(job); }), StartsWith("checkpoint: "));
     });
   }
   for (std::thread& thread : threads) {

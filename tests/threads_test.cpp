@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "gate.h"
+#include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
 #include "support.h"
 
@@ -123,6 +124,58 @@ TEST_F(ThreadsTest, CountsStayExactUnderEveryKindOfMark) {
             static_cast<std::size_t>(counts.completed));
   EXPECT_EQ(tracker.get_images(job, Status::kError, kImages).size(),
             static_cast<std::size_t>(counts.error));
+}
+
+// Marks that wait for the write lock together are committed together; one that is refused is
+// refused alone.
+TEST_F(ThreadsTest, WhatIsCommittedTogetherFailsAlone) {
+  constexpr int kThreads = 12;
+  ProgressTracker tracker(path);
+  const JobId job = tracker.create_job("job", image_paths(500), {});
+  const JobId done = tracker.create_job("done", image_paths(1), {});
+  const ImageId completed = tracker.claim_images(done, 1).front().id;
+  tracker.mark_completed(completed);
+  test::Outsider outsider(path);
+  for (std::int64_t round = 1; round <= 20; ++round) {
+    const auto images = tracker.claim_images(job, kThreads);
+    ASSERT_EQ(images.size(), static_cast<std::size_t>(kThreads));
+    outsider.run("BEGIN IMMEDIATE");
+    std::atomic<int> at_the_door{0};
+    std::thread opener([&] {
+      while (at_the_door < kThreads) {
+        std::this_thread::yield();
+      }
+      outsider.run("COMMIT");
+    });
+    in_threads(kThreads, [&](int i) {
+      const Image& image = images[static_cast<std::size_t>(i)];
+      ++at_the_door;
+      switch (i % 4) {
+        case 0:
+          EXPECT_TRUE(tracker.complete(image));
+          break;
+        case 1:
+          EXPECT_TRUE(tracker.fail(image, "broken"));
+          break;
+        case 2: {
+          const std::vector<Outcome> half_good{
+              {.id = image.id, .attempt = image.attempt, .error = {}},
+              {.id = ImageId{5}, .attempt = 1, .error = {}}};
+          EXPECT_THAT([&] { tracker.mark_outcomes(half_good); }, ThrowsError(ErrorCode::kNotFound));
+          break;
+        }
+        default:
+          EXPECT_THAT([&] { tracker.mark_error(completed, "late"); },
+                      ThrowsError(ErrorCode::kInvalidTransition));
+      }
+    });
+    opener.join();
+    const auto counts = tracker.get_status_counts(job);
+    EXPECT_EQ(counts->completed, 3 * round);
+    EXPECT_EQ(counts->error, 3 * round);
+    EXPECT_EQ(counts->processing, 6 * round) << "of what was refused, nothing is done";
+  }
+  EXPECT_TRUE(examine(path).healthy());
 }
 
 TEST_F(ThreadsTest, MayMakeTheSameJobAtOnce) {

@@ -31,8 +31,8 @@ struct Options {
 
   enum class Synchronous {
     kNormal,  // survives any death of processes; a power loss may cost the latest commits
-    kFull,    // survives power loss too: every commit waits for the disk,
-              // whose syncs the threads of one tracker share
+    kFull,    // survives power loss too: every call that writes waits for the disk, the threads of
+              // one tracker together. Others may see a commit while it still waits.
   };
 
   // Default: kNormal. ProgressTracker::sync() closes its gap at one moment of your choice.

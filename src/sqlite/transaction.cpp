@@ -1,7 +1,10 @@
 #include "sqlite/transaction.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <exception>
+#include <span>
 
 namespace progress_tracker::sqlite {
 namespace {
@@ -51,6 +54,26 @@ Error busy(std::string_view operation, const std::string& path, const Options& o
   std::string waited(cause);
   waited += " (waited " + std::to_string(options.busy_timeout.count()) + " ms)";
   return {ErrorCode::kBusy, describe(operation, path, waited), code};
+}
+
+// The exception that is being handled, as one of `operation`, where it names the operation that it
+// was committed with.
+std::exception_ptr current_failure_of(std::string_view operation, std::string_view named) noexcept {
+  try {
+    throw;
+  } catch (const Error& error) {
+    try {
+      std::string message(error.what());
+      if (message.starts_with(named)) {
+        message.replace(0, named.size(), operation);
+      }
+      return std::make_exception_ptr(Error(error.code(), message, error.sqlite_code()));
+    } catch (...) {
+      return std::current_exception();
+    }
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 // Lends the budget to a connection, and sees to it that no transaction outlives the scope.
@@ -129,27 +152,123 @@ void Transactions::run_write(std::string_view operation, const Step& step) {
     }
     check_not_poisoned(operation);
     const Scope scope(connection, budget);
-    Query(connection, "BEGIN IMMEDIATE").run();
-    connection.note_beginning();
-    // Before anything is made beside a file that is gone, and again before it is acknowledged.
-    check_not_moved(operation, connection);
+    begin_write(operation, connection);
     step(connection);
-    check_not_moved(operation, connection);
-    commit(operation, connection, budget);
-    connection.note_end();
-    if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
-      const std::lock_guard lock(notice_mutex_);
-      notice_ = describe(operation, path_, notice);
-      has_notice_.store(true, std::memory_order_relaxed);
+    end_write(operation, connection, budget);
+  });
+  wait_for_disk(operation, connection);
+}
+
+// What a thread asks of whoever has the writer's place.
+struct Transactions::Request : WriterQueue::Visitor {
+  Request(std::string_view its_operation, const Step& its_step, WaitBudget& its_budget)
+      : Visitor(its_budget, true), operation(its_operation), step(its_step), budget(its_budget) {}
+
+  std::string_view operation;
+  const Step& step;
+  WaitBudget& budget;
+  std::exception_ptr failure;  // of the work, or of what it was committed with
+};
+
+void Transactions::run_write_by_any(std::string_view operation, const Step& step) {
+  Connection& connection = connection_of_this_thread(operation);
+  WaitBudget budget(clock_, options_.busy_timeout);
+  retry(operation, path_, options_, budget, [&] {
+    Request request(operation, step, budget);
+    switch (writers_.enter(request)) {
+      case WriterQueue::Entry::kPlace:
+        write_together(request, connection);
+        break;
+      case WriterQueue::Entry::kDone:
+        break;
+      case WriterQueue::Entry::kNone:
+        throw busy(operation, path_, options_, SQLITE_BUSY, "other threads are writing");
+    }
+    if (request.failure != nullptr) {
+      std::rethrow_exception(request.failure);
     }
   });
-  if (options_.synchronous == Options::Synchronous::kFull) {
-    wait_for_disk(operation, connection);
+}
+
+// Nothing may be thrown here, as others wait.
+void Transactions::write_together(Request& first, Connection& connection) {
+  std::array<WriterQueue::Visitor*, kMostTogether> together;
+  std::size_t count = 0;
+  together[count++] = &first;
+  const auto fail_all = [&] {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto& request = static_cast<Request&>(*together[i]);
+      if (request.failure == nullptr) {
+        request.failure = current_failure_of(request.operation, first.operation);
+      }
+    }
+  };
+  try {
+    check_not_poisoned(first.operation);
+    const Scope scope(connection, first.budget);
+    begin_write(first.operation, connection);
+    first.step(connection);
+    while (count < kMostTogether && (together[count] = writers_.take_next()) != nullptr) {
+      add_to_transaction(static_cast<Request&>(*together[count++]), connection);
+    }
+    end_write(first.operation, connection, first.budget);
+  } catch (...) {
+    fail_all();
+  }
+  writers_.leave();
+  try {
+    wait_for_disk(first.operation, connection);
+  } catch (...) {
+    fail_all();
+  }
+  writers_.done(std::span(together).subspan(1, count - 1));
+}
+
+void Transactions::add_to_transaction(Request& request, Connection& connection) {
+  Query(connection, "SAVEPOINT request").run();
+  try {
+    request.step(connection);
+  } catch (...) {
+    request.failure = std::current_exception();
+    if (!connection.in_transaction()) {
+      throw;  // SQLite has rolled back all of it
+    }
+    Query(connection, "ROLLBACK TO request").run();
+  }
+  Query(connection, "RELEASE request").run();
+}
+
+void Transactions::begin_write(std::string_view operation, Connection& connection) {
+  Query(connection, "BEGIN IMMEDIATE").run();
+  connection.note_beginning();
+  // Before anything is made beside a file that is gone, and again before it is acknowledged.
+  check_not_moved(operation, connection);
+}
+
+void Transactions::end_write(std::string_view operation, Connection& connection,
+                             WaitBudget& budget) {
+  check_not_moved(operation, connection);
+  commit(operation, connection, budget);
+  connection.note_end();
+  if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
+    const std::lock_guard lock(notice_mutex_);
+    notice_ = describe(operation, path_, notice);
+    has_notice_.store(true, std::memory_order_relaxed);
   }
 }
 
-// Called when the writer's place is free again, so that others commit while the disk works.
+// In WAL mode SQLite itself goes on with a file that nobody else can find any more.
+void Transactions::check_not_moved(std::string_view operation, const Connection& connection) {
+  if (connection.has_moved()) {
+    throw Error(ErrorCode::kDatabaseMoved,
+                describe(operation, path_, "the file was deleted, renamed or replaced"));
+  }
+}
+
 void Transactions::wait_for_disk(std::string_view operation, const Connection& connection) {
+  if (options_.synchronous != Options::Synchronous::kFull) {
+    return;
+  }
   try {
     shared_sync_.wait(connection);
   } catch (const Failure& failure) {
@@ -159,14 +278,6 @@ void Transactions::wait_for_disk(std::string_view operation, const Connection& c
         describe(operation, path_,
                  std::string("committed, but perhaps not for a power loss: ") + failure.what()),
         failure.code());
-  }
-}
-
-// In WAL mode SQLite itself goes on with a file that nobody else can find any more.
-void Transactions::check_not_moved(std::string_view operation, const Connection& connection) {
-  if (connection.has_moved()) {
-    throw Error(ErrorCode::kDatabaseMoved,
-                describe(operation, path_, "the file was deleted, renamed or replaced"));
   }
 }
 

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -63,6 +64,14 @@ class Transactions {
     return collect(work, [&](const Step& step) { run_write(operation, step); });
   }
 
+  // The same for work that any thread of the tracker may do: it locks nothing, and does not depend
+  // on the thread. What several threads ask for at the same time is committed together; what the
+  // work of one throws is rolled back alone.
+  template <typename Work>
+  auto write_by_any(std::string_view operation, const Work& work) {
+    return collect(work, [&](const Step& step) { run_write_by_any(operation, step); });
+  }
+
   // The same for work that only reads: it sees one state of the database and waits for no writer.
   template <typename Work>
   auto read(std::string_view operation, const Work& work) {
@@ -93,6 +102,9 @@ class Transactions {
  private:
   using Step = std::function<void(Connection&)>;
 
+  // How many requests are committed together at most: less than a millisecond's work.
+  static constexpr std::size_t kMostTogether = 32;
+
   // The longest busy_pause() is 1 ms, and a sleep takes some 0.1 ms more than asked for.
   static constexpr std::chrono::microseconds kMakeWay{1'500};
 
@@ -110,10 +122,21 @@ class Transactions {
 
   Connection& connection_of_this_thread(std::string_view operation);
   void check_not_poisoned(std::string_view operation) const;
+  struct Request;
+
   void run_write(std::string_view operation, const Step& step);
+  void run_write_by_any(std::string_view operation, const Step& step);
+  // Of a request that holds the writer's place: does its work and that of those who wait behind it,
+  // in one transaction.
+  void write_together(Request& first, Connection& connection);
+  static void add_to_transaction(Request& request, Connection& connection);
+  void begin_write(std::string_view operation, Connection& connection);
+  void end_write(std::string_view operation, Connection& connection, WaitBudget& budget);
   void run_read(std::string_view operation, const Step& step);
   void check_not_moved(std::string_view operation, const Connection& connection);
   void commit(std::string_view operation, Connection& connection, WaitBudget& budget);
+  // With Synchronous::kFull. Called when the writer's place is free again, so that others commit
+  // while the disk works.
   void wait_for_disk(std::string_view operation, const Connection& connection);
 
   const std::string& path_;
