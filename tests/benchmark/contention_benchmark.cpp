@@ -39,6 +39,7 @@
 #include "driver.h"
 #include "progress_tracker/error.h"
 #include "progress_tracker/progress_tracker.h"
+#include "watch.h"
 
 namespace {
 
@@ -290,18 +291,10 @@ class Children {
   std::vector<pid_t> running_;
 };
 
-// Returns the largest size that the write-ahead log has until all of them have ended.
-std::uintmax_t watch(Children& children, const fs::path& log) {
-  std::uintmax_t peak = 0;
+void wait_for(Children& children) {
   while (children.are_running()) {
-    std::error_code error;
-    const std::uintmax_t size = fs::file_size(log, error);
-    if (!error) {
-      peak = std::max(peak, size);
-    }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  return peak;
 }
 
 void check_all_is_there(const Settings& settings, const Shared& shared) {
@@ -353,10 +346,9 @@ Figures measure(Arguments& arguments) {
   const Settings settings = settings_in(arguments);
   Shared& shared = make_shared();
   benchmark::remove_database(settings.database);
-  const fs::path log = settings.database.native() + "-wal";
   Children children;
   children.start([&] { make_database(settings, shared); });
-  watch(children, log);
+  wait_for(children);
 
   const std::size_t in_each = settings.threads ? settings.workers : 1;
   for (std::size_t first = 0; first < settings.workers; first += in_each) {
@@ -368,10 +360,12 @@ Figures measure(Arguments& arguments) {
                        : read_counts<busy_timeout::Tracker>(settings, shared);
     });
   }
-  const std::uintmax_t log_peak = watch(children, log);
+  benchmark::WalWatch log(settings.database);
+  wait_for(children);
 
   Figures figures = figures_of(settings, shared);
-  figures.add("wal_peak_bytes", log_peak);
+  figures.add("wal_median_bytes", log.median());
+  figures.add("wal_peak_bytes", log.largest());
   check_all_is_there(settings, shared);
   benchmark::remove_database(settings.database);
   return figures;

@@ -70,7 +70,8 @@ void create(const CreateSetting& setting, const ScratchDatabase& database, Track
   figures.add("seconds", seconds);
   figures.add("cpu_seconds", cpu_seconds);
   figures.add("images_per_second", static_cast<double>(source.size()) / seconds);
-  figures.add("wal_peak_bytes", log.stop());
+  figures.add("wal_median_bytes", log.median());
+  figures.add("wal_peak_bytes", log.largest());
   figures.add("peak_memory_kib", peak_kib);
   figures.add("sqlite_memory_kib", sqlite_peak_kib);
   figures.add("beyond_kib", peak_kib - sqlite_peak_kib);

@@ -1,6 +1,7 @@
 // Measures one job of many images, on one thread: the library, or a plain program to compare with.
 //
-//   job_benchmark create|mark|status|reopen program=... images=N directory=DIRECTORY [key=value
+//   job_benchmark create|mark|status|reopen|scale program=... images=N directory=DIRECTORY
+//   [key=value
 //   ...]
 //
 // job_cases.h has the keys that every case has; each case's file has its own.
@@ -54,6 +55,9 @@ Figures run_case(Arguments& arguments) {
   }
   if (arguments.name() == "reopen") {
     return reopen_case(arguments);
+  }
+  if (arguments.name() == "scale") {
+    return scale_case(arguments);
   }
   throw UsageError(arguments.name() + ": no such case");
 }

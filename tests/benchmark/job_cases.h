@@ -17,6 +17,7 @@ Figures create_case(Arguments& arguments);
 Figures mark_case(Arguments& arguments);
 Figures status_case(Arguments& arguments);
 Figures reopen_case(Arguments& arguments);
+Figures scale_case(Arguments& arguments);
 
 enum class Program {
   kLibrary,

@@ -125,7 +125,8 @@ StatusCounts measure(const MarkSetting& setting, const ScratchDatabase& database
   figures.add("images_per_second", static_cast<double>(done) / seconds);
   figures.add("first_claim_us", median_of(all.first(some)));
   figures.add("last_claim_us", median_of(all.last(some)));
-  figures.add("wal_peak_bytes", log.stop());
+  figures.add("wal_median_bytes", log.median());
+  figures.add("wal_peak_bytes", log.largest());
   figures.add("peak_memory_kib", memory.peak_kib());
   return {.pending = static_cast<std::int64_t>(setting.source.size() - done),
           .completed = static_cast<std::int64_t>(done)};

@@ -7,18 +7,15 @@
 // reopen_ms and reset_ms are the two steps, total_ms is both; reset is how many images were put
 // back.
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <stdexcept>
 
 #include "job_cases.h"
+#include "killed_child.h"
 #include "original_design.h"
 #include "progress_tracker/progress_tracker.h"
 
@@ -50,50 +47,6 @@ void hold(original_design::Tracker& tracker, std::int64_t job, std::size_t image
   tracker.checkpoint(job);
 }
 
-template <typename Tracker>
-[[noreturn]] void work_until_killed(const ReopenSetting& setting, const ScratchDatabase& database,
-                                    int to_parent) {
-  try {
-    Tracker tracker(database.path());
-    const auto job = make_job(tracker, setting.source);
-    hold(tracker, job, setting.held);
-    if (write(to_parent, &job, sizeof job) == sizeof job) {
-      for (;;) {
-        pause();
-      }
-    }
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "reopen: %s\n", error.what());
-  }
-  _exit(1);
-}
-
-// Returns the job. No database is open in this process yet: it would not outlive a fork.
-template <typename Tracker, typename Job>
-Job make_job_of_killed(const ReopenSetting& setting, const ScratchDatabase& database) {
-  int ends[2];
-  if (pipe(ends) != 0) {
-    throw std::runtime_error("cannot make a pipe");
-  }
-  const pid_t child = fork();
-  if (child == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    work_until_killed<Tracker>(setting, database, ends[1]);
-  }
-  close(ends[1]);
-  Job job{};
-  const bool made = child > 0 && read(ends[0], &job, sizeof job) == sizeof job;
-  close(ends[0]);
-  if (child > 0) {
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
-  }
-  if (!made) {
-    throw std::runtime_error("the process to be killed could not be made, or failed");
-  }
-  return job;
-}
-
 // Otherwise whoever syncs the database first would wait for all that making the job has written.
 void sync_to_disk(const std::filesystem::path& path) {
   const int file = open(path.c_str(), O_RDONLY);
@@ -105,7 +58,12 @@ void sync_to_disk(const std::filesystem::path& path) {
 
 template <typename Tracker, typename Job>
 Figures reopen(const ReopenSetting& setting, const ScratchDatabase& database) {
-  const Job job = make_job_of_killed<Tracker, Job>(setting, database);
+  const Job job = run_and_kill<Job>([&](const auto& done) {
+    Tracker tracker(database.path());
+    const Job made = make_job(tracker, setting.source);
+    hold(tracker, made, setting.held);
+    done(made);
+  });
   sync_to_disk(database.path());
   const Stopwatch watch;
   Tracker tracker(database.path());

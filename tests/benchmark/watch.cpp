@@ -44,12 +44,21 @@ WalWatch::WalWatch(const std::filesystem::path& database)
 
 WalWatch::~WalWatch() { stop(); }
 
-std::uintmax_t WalWatch::stop() {
+std::uintmax_t WalWatch::median() {
+  stop();
+  return static_cast<std::uintmax_t>(percentile(sizes_, 0.5));
+}
+
+std::uintmax_t WalWatch::largest() {
+  stop();
+  return static_cast<std::uintmax_t>(percentile(sizes_, 1));
+}
+
+void WalWatch::stop() {
   stop_ = true;
   if (thread_.joinable()) {
     thread_.join();
   }
-  return largest_;
 }
 
 void WalWatch::watch() {
@@ -57,9 +66,7 @@ void WalWatch::watch() {
     last = stop_;
     std::error_code error;
     const std::uintmax_t size = std::filesystem::file_size(log_, error);
-    if (!error) {
-      largest_ = std::max(largest_, size);
-    }
+    sizes_.push_back(error ? 0 : static_cast<double>(size));
     std::this_thread::sleep_for(kLogPause);
   }
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <thread>
+#include <vector>
 
 #include "plain_sqlite.h"
 
@@ -18,14 +19,17 @@ class WalWatch {
   explicit WalWatch(const std::filesystem::path& database);
   ~WalWatch();
 
-  std::uintmax_t stop();  // the largest size seen
+  // Half of the time the log was no larger than the first, never than the second. Ends the watch.
+  std::uintmax_t median();
+  std::uintmax_t largest();
 
  private:
   void watch();
+  void stop();
 
   const std::filesystem::path log_;
   std::atomic<bool> stop_{false};
-  std::uintmax_t largest_{0};  // the thread's until it has ended
+  std::vector<double> sizes_;  // the thread's until it has ended
   std::thread thread_;
 };
 
