@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -29,6 +30,7 @@ namespace progress_tracker {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 
 // The disk as this process sees it.
 struct Disk {
@@ -193,6 +195,23 @@ TEST_F(SyncTest, AFullCallThatFindsAllSyncedSyncsNothing) {
   other.complete(others);
   tracker.complete(others);
   EXPECT_THAT(synced(), Contains(log));
+}
+
+// Neither a thread's first call.
+TEST_F(SyncTest, AFullCallThatChangedNothingWaitsForNoDisk) {
+  ProgressTracker tracker(path, {.busy_timeout = 0ms, .synchronous = Options::Synchronous::kFull});
+  const JobId job = tracker.create_job("job", image_paths(3), {});
+  const Image image = tracker.claim_images(job, 1).front();
+  test::Outsider outsider(path);
+  outsider.run("BEGIN IMMEDIATE");
+  synced();
+  std::thread([&] {
+    EXPECT_THAT([&] { tracker.complete(image); }, ThrowsError(ErrorCode::kBusy));
+  }).join();
+  outsider.run("COMMIT");
+  EXPECT_THAT([&] { tracker.mark_completed(ImageId{5}); }, ThrowsError(ErrorCode::kNotFound));
+  EXPECT_THAT(synced(), IsEmpty());
+  EXPECT_TRUE(tracker.complete(image));
 }
 
 TEST_F(SyncTest, WhatTheDiskRefusesAFullCommitHasAnUnknownOutcome) {

@@ -203,6 +203,7 @@ void Transactions::write_together(Request& first, Connection& connection) {
       }
     }
   };
+  bool committed = false;
   try {
     check_not_poisoned(first.operation);
     const Scope scope(connection, first.budget);
@@ -212,14 +213,17 @@ void Transactions::write_together(Request& first, Connection& connection) {
       add_to_transaction(static_cast<Request&>(*together[count++]), connection);
     }
     end_write(first.operation, connection, first.budget);
+    committed = true;
   } catch (...) {
     fail_all();
   }
   writers_.leave();
-  try {
-    wait_for_disk(first.operation, connection);
-  } catch (...) {
-    fail_all();
+  if (committed) {
+    try {
+      wait_for_disk(first.operation, connection);
+    } catch (...) {
+      fail_all();
+    }
   }
   writers_.done(std::span(together).subspan(1, count - 1));
 }
