@@ -50,8 +50,13 @@ void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
   if (before.has_value() && before == open_as_of_) {
     // What the marks did not touch stands as it stood.
     open_as_of_ = after;
-    for (const Outcome& mark : marks_) {
-      open_.remove(mark.id);
+    for (std::span<const Outcome> left = marks_; !left.empty();) {
+      std::size_t length = 1;
+      while (length < left.size() && store::are_neighbours(left[length - 1].id, left[length].id)) {
+        ++length;
+      }
+      open_.remove(left.front().id, left[length - 1].id);
+      left = left.subspan(length);
     }
   }
   marks_.clear();

@@ -122,18 +122,17 @@ std::optional<LogState> Connection::log_state() const {
   if (commits_ == 0) {
     return std::nullopt;
   }
-  sqlite3_file* file = nullptr;
-  sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
-  if (file == nullptr || file->pMethods == nullptr || file->pMethods->iVersion < 2) {
-    return std::nullopt;
-  }
-  volatile void* region = nullptr;
-  if (file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK ||
-      region == nullptr) {
-    return std::nullopt;
+  if (log_index_ == nullptr) {
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+    if (file == nullptr || file->pMethods == nullptr || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &log_index_) != SQLITE_OK ||
+        log_index_ == nullptr) {
+      return std::nullopt;
+    }
   }
   const auto read = [&](std::size_t at) {
-    const auto* address = static_cast<const volatile char*>(region) + at;
+    const auto* address = static_cast<const volatile char*>(log_index_) + at;
     return __atomic_load_n(reinterpret_cast<const volatile std::uint32_t*>(address),
                            __ATOMIC_ACQUIRE);
   };

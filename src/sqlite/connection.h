@@ -120,6 +120,8 @@ class Connection {
   WaitBudget* budget_{nullptr};
   int wal_frames_{0};
   std::uint32_t commits_{0};  // of this connection that wrote to the log
+  // The beginning of the log's shared index: mapped as long as the connection is open.
+  mutable volatile void* log_index_{nullptr};
   std::uint32_t commits_at_beginning_{0};
   std::optional<LogState> state_at_beginning_;
   std::optional<LogState> known_state_;
