@@ -50,9 +50,13 @@ bool note_sync(int fd) {
   const ssize_t length =
       ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), file.data(), file.size());
   file.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
-  const std::lock_guard lock(disk().mutex);
-  disk().synced.push_back(file);
-  return !disk().refuses || !disk().refuses(file);
+  std::function<bool(const std::string&)> refuses;
+  {
+    const std::lock_guard lock(disk().mutex);
+    disk().synced.push_back(file);
+    refuses = disk().refuses;
+  }
+  return !refuses || !refuses(file);
 }
 
 int sync_by(const char* name, int fd) {
