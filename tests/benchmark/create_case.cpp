@@ -7,10 +7,9 @@
 // bytes_per_image is of the database after closing; wal_peak_bytes the largest log seen.
 //
 // peak_memory_kib is what the process took beyond the caller's list and all else it had before, and
-// sqlite_memory_kib what SQLite had of it, nearly all for its page cache. beyond_kib, the
-// difference, is mostly the holes that malloc leaves among those pages, with every program: what
-// the library itself needs is its peak without the floor's. With several pieces all three are too
-// small, as a list leaves memory behind that is taken again unseen.
+// sqlite_memory_kib what SQLite had of it, nearly all for its page cache; beyond_kib is the
+// difference, with the holes that malloc leaves among those pages. With several pieces all three
+// are too small, as a list leaves memory behind that is taken again unseen.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
