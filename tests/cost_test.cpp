@@ -111,6 +111,18 @@ TEST_F(CostTest, AMarkOfOneWritesItsRowItsIndexAndTheCounts) {
   }
 }
 
+// Removing looks up what belongs to an image; it does not go through its directory.
+TEST_F(CostTest, RemovingCostsAsMuchAsThereIsToRemove) {
+  ProgressTracker tracker(directory / "jobs.db");
+  const auto steps_of_removing = [&](std::size_t images) {
+    const JobId job = tracker.create_job("job", paths_in_directories(images, images), {});
+    return StatementLog::steps_of([&] { tracker.remove_job(job); });
+  };
+  const int few = steps_of_removing(10'000);
+  EXPECT_GT(few, 10'000);
+  EXPECT_LT(steps_of_removing(40'000), 5 * few);
+}
+
 // Everything that is not about a whole list costs the same in a job of forty times the size.
 TEST_F(CostTest, ACallCostsTheSameInALargeJob) {
   using Call = std::function<void(Tracker&, JobId)>;

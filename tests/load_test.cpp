@@ -1,4 +1,6 @@
 // Loading jobs: all or nothing, whatever happens half-way, and nothing seen before the end.
+#include "store/load.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -20,7 +22,9 @@
 #include <utility>
 #include <vector>
 
+#include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
+#include "sqlite/connection.h"
 #include "store/list_load.h"
 #include "store/schema.h"
 #include "support.h"
@@ -282,6 +286,55 @@ TEST_F(LoadTest, AListOfManyChunksArrivesInOrderAndItsDuplicatesOnce) {
     EXPECT_EQ(tracker.get_image_id(job, paths[at]), record->image.id);
   }
   EXPECT_EQ(tracker.add_images(job, paths, splits), 0);
+}
+
+// The loader lives, but the file of its lock was lost, and somebody began to clear its load away.
+TEST_F(LoadTest, ALoadThatSomebodyBeganToClearEndsAndIsClearedWhole) {
+  class BetweenPieces final : public test::FakeClock {
+   public:
+    std::function<void()> interrupt;
+    std::chrono::steady_clock::time_point now() override {
+      advance(1ms);
+      return FakeClock::now();
+    }
+    void sleep_for(std::chrono::nanoseconds duration) override {
+      FakeClock::sleep_for(duration);
+      if (sleeps().size() == 15) {  // while it inserts the entries by path
+        interrupt();
+      }
+    }
+  };
+  const auto paths = image_paths(3 * kLong);
+  BetweenPieces clock;
+  const auto loader = internal::open_with_clock(path, {}, clock);
+  const JobId job = loader->create_job("job", image_paths(1, "first/"), {});
+  clock.interrupt = [&] {
+    fs::remove(path.native() + "-workers");
+    sqlite::Connection connection(path, sqlite::OpenMode::kReadWrite);
+    connection.execute("BEGIN IMMEDIATE");
+    const auto nobody = [](WorkerId, JobId) { return false; };
+    EXPECT_TRUE(store::clear_leftovers_piece(connection, nobody));
+    connection.execute("COMMIT");
+  };
+
+  EXPECT_THAT([&] { loader->add_images(job, paths, {}); }, ThrowsError(ErrorCode::kBusy));
+
+  EXPECT_EQ(loader->add_images(job, paths, {}), static_cast<std::int64_t>(paths.size()));
+  EXPECT_EQ(loader->add_images(job, paths, {}), 0);
+  expect_no_leftovers();
+  EXPECT_TRUE(examine(path).healthy());
+}
+
+TEST_F(LoadTest, AJobWhoseRowsSomebodyElseRemovedCanBeRemoved) {
+  ProgressTracker tracker(path);
+  const JobId job = tracker.create_job("job", image_paths(10), {});
+  Outsider(path).run("DELETE FROM image");
+
+  tracker.remove_job(job);
+
+  EXPECT_EQ(count("SELECT count(*) FROM path"), 0);
+  tracker.create_job("job", image_paths(10), {});
+  expect_no_leftovers();
 }
 
 TEST_F(LoadTest, DifferingSplitsAreKeptWithOneWarningThatGivesTheirNumber) {

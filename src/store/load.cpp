@@ -28,6 +28,8 @@ constexpr char kSelectLoaderSql[] = "SELECT loader FROM job WHERE id = ? AND nam
 constexpr char kSetLoaderSql[] = "UPDATE job SET loader = ? WHERE id = ?";
 // Params: job, loader.
 constexpr char kAbandonSql[] = "UPDATE job SET loader = 0 WHERE id = ? AND loader = ?";
+// Params: job.
+constexpr char kGiveUpSql[] = "UPDATE job SET loader = 0 WHERE id = ?";
 // Params: published, job.
 constexpr char kPublishSql[] =
     "UPDATE job SET ready = 1, loader = NULL, published = ? WHERE id = ?";
@@ -52,7 +54,9 @@ constexpr std::array kClearByImageSql{
     "DELETE FROM failure WHERE image_id IN (SELECT image_id FROM failure "
     "WHERE image_id BETWEEN ? AND ? LIMIT ?)",
     "DELETE FROM state WHERE id IN (SELECT id FROM state WHERE id BETWEEN ? AND ? LIMIT ?)",
-    "DELETE FROM path WHERE (directory, name) IN (SELECT directory, name FROM image "
+    // In this order of columns SQLite looks each entry up; the other way round it goes through the
+    // directory.
+    "DELETE FROM path WHERE (name, directory) IN (SELECT name, directory FROM image "
     "WHERE id BETWEEN ? AND ? LIMIT ?)",
     "DELETE FROM image WHERE id IN (SELECT id FROM image WHERE id BETWEEN ? AND ? LIMIT ?)",
 };
@@ -61,6 +65,9 @@ constexpr std::array kClearByJobSql{
     "DELETE FROM chain_backlog WHERE job_id = ?1 AND position IN (SELECT position "
     "FROM chain_backlog WHERE job_id = ?1 LIMIT ?2)",
     "DELETE FROM batch WHERE id IN (SELECT id FROM batch WHERE job_id = ? LIMIT ?)",
+    // Of images that are gone: there are none, unless somebody else removed them.
+    "DELETE FROM path WHERE (name, directory) IN (SELECT path.name, path.directory "
+    "FROM directory JOIN path ON path.directory = directory.id WHERE directory.job_id = ? LIMIT ?)",
     "DELETE FROM directory WHERE id IN (SELECT id FROM directory WHERE job_id = ? LIMIT ?)",
     "DELETE FROM split WHERE id IN (SELECT id FROM split WHERE job_id = ? LIMIT ?)",
 };
@@ -172,6 +179,11 @@ bool clear_leftovers_piece(Connection& connection, const IsLoading& is_loading) 
     }
     if (is_loading(WorkerId{query.integer(3)}, job)) {
       continue;
+    }
+    if (ready && query.integer(3) != 0) {
+      // Given up for good, before its first row goes: the loader may come back under another id,
+      // where only the file of its lock was lost.
+      Query(connection, kGiveUpSql, job).run();
     }
     if (!ready) {
       hide_job(connection, job);
