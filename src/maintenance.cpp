@@ -326,7 +326,16 @@ Examination examine(const std::filesystem::path& path, std::chrono::milliseconds
 
 Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_timeout) {
   PROGRESS_TRACKER_TRACE("repair");
-  check_sound(path, busy_timeout);
+  try {
+    check_sound(path, busy_timeout);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kSchemaTooOld) {
+      throw;
+    }
+    // Opening it for writing brings it up to date.
+    Session(path, /*read_only=*/false, busy_timeout);
+    check_sound(path, busy_timeout);
+  }
   Session session(path, /*read_only=*/false, busy_timeout);
   Repair report;
   correct_counts(session, report);

@@ -9,12 +9,14 @@
 #include <system_error>
 #include <vector>
 
+#include "liveness.h"
 #include "log_internal.h"
 #include "progress_tracker/error.h"
 #include "sqlite/after_fork.h"
 #include "sqlite/durable.h"
 #include "sqlite/file_identity.h"
 #include "sqlite/transaction.h"
+#include "store/inspection.h"
 #include "store/schema.h"
 
 namespace progress_tracker {
@@ -137,16 +139,31 @@ bool is_wal(Connection& connection) {
   return query.next() && query.text(0) == "wal";
 }
 
+// A worker of an earlier version would go on with the tables that it knows.
+void check_nobody_works(Connection& connection, const std::string& path) {
+  WorkerLocks locks(path);
+  for (const Worker& worker :
+       store::all_workers(connection, [&](WorkerId id) { return locks.is_alive(id); })) {
+    if (worker.alive) {
+      refuse(ErrorCode::kBusy, path,
+             "was made by an earlier version of progress_tracker, and process " +
+                 std::to_string(worker.pid) + " still works with it: end it first");
+    }
+  }
+}
+
 // Makes the schema if the file is new, or brings it up to date. A new file is in rollback-journal
 // mode, so that the file itself carries its identity before there is a WAL; SQLite's default then
 // syncs it.
 void make_schema(Connection& connection, const std::string& path) {
+  connection.execute("PRAGMA foreign_keys = OFF");  // as migrate() wants it
   Query(connection, "BEGIN IMMEDIATE").run();
   const FileKind kind = store::kind_of(connection);
   check_kind(kind, path, false);
   if (kind == FileKind::kNew) {
     store::create_schema(connection);
   } else if (kind == FileKind::kOutdated) {
+    check_nobody_works(connection, path);
     store::migrate(connection);
   }
   Query(connection, "COMMIT").run();

@@ -311,6 +311,15 @@ TEST_F(MaintenanceTest, RepairClearsAwayWhatACutOffLoadLeft) {
   EXPECT_EQ(Outsider(database).value("SELECT loader FROM job"), "NULL");
 }
 
+TEST_F(MaintenanceTest, RepairBringsAnOldFileUpToDate) {
+  falsify("UPDATE split SET completed = completed - 1 WHERE name = 'train'");
+  test::make_version_1_of(database);
+
+  repair(database);
+
+  EXPECT_TRUE(examine(database).healthy());
+}
+
 TEST_F(MaintenanceTest, RepairLeavesAHealthyFileAlone) {
   const std::string before = test::contents_of(database);
 

@@ -610,25 +610,6 @@ TEST_F(OpenTest, RefusesASchemaOlderThanTheFirst) {
   expect_refused(directory / "jobs.db", ErrorCode::kSchemaTooOld);
 }
 
-// What the tables were before `path`.
-void make_version_1_of(const fs::path& path) {
-  Outsider(path).run(R"sql(
-    CREATE TABLE kept AS SELECT * FROM image;
-    DROP TABLE image;
-    DROP TABLE path;
-    CREATE TABLE image (
-      id INTEGER PRIMARY KEY,
-      directory INTEGER NOT NULL REFERENCES directory (id),
-      name ANY NOT NULL CHECK (name >= ''),
-      split INTEGER NOT NULL,
-      UNIQUE (directory, name)
-    ) STRICT;
-    INSERT INTO image SELECT * FROM kept;
-    DROP TABLE kept;
-    PRAGMA user_version = 1;
-  )sql");
-}
-
 TEST_F(OpenTest, BringsADatabaseOfVersion1UpToDate) {
   const std::vector<fs::path> paths{"b/2.png", "a/1.png", "b/1.png", "3.png", "a/\xff.png"};
   const auto old = directory / "old.db";
@@ -641,7 +622,7 @@ TEST_F(OpenTest, BringsADatabaseOfVersion1UpToDate) {
     tracker.mark_completed(tracker.claim_images(job, 1).front().id);
   }
   const auto images = Outsider(old).run("SELECT * FROM images");
-  make_version_1_of(old);
+  test::make_version_1_of(old);
   EXPECT_THAT([&] { ProgressTracker(old, {.read_only = true}); },
               ThrowsError(ErrorCode::kSchemaTooOld));
   EXPECT_EQ(Outsider(old).value("PRAGMA user_version"), "1") << "left untouched";
@@ -659,6 +640,34 @@ TEST_F(OpenTest, BringsADatabaseOfVersion1UpToDate) {
   ProgressTracker(directory / "new.db").list_jobs();
   const char* schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
   EXPECT_EQ(Outsider(old).run(schema), Outsider(directory / "new.db").run(schema));
+}
+
+// What it writes stays in the log, whatever its size: only our own checkpoint is safe.
+TEST_F(OpenTest, BringingUpToDateCheckpointsNothing) {
+  const auto old = directory / "old.db";
+  ProgressTracker(old).create_job("job", image_paths(60'000), {});
+  test::make_version_1_of(old);
+  Outsider keeper(old);  // so that closing does not checkpoint either
+  keeper.run("PRAGMA wal_autocheckpoint = 0; SELECT * FROM job");
+  const auto size = fs::file_size(old);
+
+  const ProgressTracker tracker(old);
+
+  EXPECT_GT(fs::file_size(old.native() + "-wal"), 4'500'000U);
+  EXPECT_EQ(fs::file_size(old), size);
+}
+
+TEST_F(OpenTest, IsNotBroughtUpToDateUnderALivingWorker) {
+  const auto old = directory / "old.db";
+  ProgressTracker worker(old);
+  worker.claim_images(worker.create_job("job", image_paths(3), {}), 1);
+  test::make_version_1_of(old);
+
+  EXPECT_THAT([&] { ProgressTracker{old}; }, ThrowsError(ErrorCode::kBusy));
+
+  EXPECT_EQ(Outsider(old).value("PRAGMA user_version"), "1") << "left untouched";
+  worker.close();
+  EXPECT_EQ(ProgressTracker(old).list_jobs().size(), 1U);
 }
 
 TEST_F(OpenTest, ADatabaseThatIsCutOffIsCorrupt) {

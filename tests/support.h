@@ -255,6 +255,25 @@ inline std::string code_of(const std::function<void()>& action) {
   return error.has_value() ? std::string(to_string(error->code())) : "no error";
 }
 
+// Gives a database the tables of version 1: there was no `path`.
+inline void make_version_1_of(const std::filesystem::path& path) {
+  Outsider(path).run(R"sql(
+    CREATE TABLE kept AS SELECT * FROM image;
+    DROP TABLE image;
+    DROP TABLE path;
+    CREATE TABLE image (
+      id INTEGER PRIMARY KEY,
+      directory INTEGER NOT NULL REFERENCES directory (id),
+      name ANY NOT NULL CHECK (name >= ''),
+      split INTEGER NOT NULL,
+      UNIQUE (directory, name)
+    ) STRICT;
+    INSERT INTO image SELECT * FROM kept;
+    DROP TABLE kept;
+    PRAGMA user_version = 1;
+  )sql");
+}
+
 // EXPECT_THAT([&] { tracker.close(); }, ThrowsError(ErrorCode::kBusy));
 MATCHER_P(ThrowsError, code,
           (negation ? "does not throw Error " : "throws Error ") + std::string(to_string(code))) {

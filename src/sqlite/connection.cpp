@@ -36,6 +36,8 @@ Connection::Connection(const std::string& path, OpenMode mode) {
     throw Failure(code, message);
   }
   sqlite3_busy_handler(db_, &Connection::on_busy, this);
+  // Only CheckpointGuard checkpoints.
+  sqlite3_wal_autocheckpoint(db_, 0);
 }
 
 Connection::~Connection() {
