@@ -28,6 +28,9 @@ using sqlite::Connection;
 // Images that one transaction of a reset puts back: some milliseconds of the write lock.
 constexpr std::int64_t kResetPiece = 5'000;
 
+// Outcomes that are few enough to be committed with those of other threads.
+constexpr std::size_t kMostShared = 64;
+
 std::int64_t as_limit(std::size_t limit) {
   constexpr std::size_t kAll = std::numeric_limits<std::int64_t>::max();
   return static_cast<std::int64_t>(std::min(limit, kAll));
@@ -266,7 +269,7 @@ std::size_t ProgressTracker::mark_outcomes(std::span<const Outcome> outcomes) {
     }
     outcomes = cleaned;
   }
-  return call.write_by_any([&](Connection& db) {
+  const auto mark = [&](Connection& db) {
     store::StateChanges changes(db, impl_->clock.wall_ms());
     const auto marked = changes.mark_all(outcomes);
     if (!marked.unknown.empty()) {
@@ -274,7 +277,9 @@ std::size_t ProgressTracker::mark_outcomes(std::span<const Outcome> outcomes) {
     }
     changes.finish();
     return marked.applied;
-  });
+  };
+  // A long one would keep those waiting who are committed with it.
+  return outcomes.size() <= kMostShared ? call.write_by_any(mark) : call.write(mark);
 }
 
 std::size_t ProgressTracker::release_images(std::span<const Image> images) {

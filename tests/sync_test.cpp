@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -199,6 +201,24 @@ TEST_F(SyncTest, AFullCallThatFindsAllSyncedSyncsNothing) {
   other.complete(others);
   tracker.complete(others);
   EXPECT_THAT(synced(), Contains(log));
+}
+
+// As SQLite does. Its name then rests on what the directory's owner does for it.
+TEST_F(SyncTest, ADirectoryThatMayNotBeReadIsPassedOver) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "takes root";
+  }
+  EXPECT_EQ(test::in_child([&] {
+              constexpr uid_t kNobody = 65'534;
+              if (::chown(directory.path().c_str(), kNobody, kNobody) != 0 ||
+                  ::chmod(directory.path().c_str(), 0300) != 0 || ::setuid(kNobody) != 0) {
+                throw std::runtime_error("cannot become nobody");
+              }
+              ProgressTracker tracker(path, {.synchronous = Options::Synchronous::kFull});
+              const JobId job = tracker.create_job("job", image_paths(3), {});
+              tracker.complete(tracker.claim_images(job, 1).front());
+            }),
+            0);
 }
 
 // Neither a thread's first call.

@@ -51,10 +51,19 @@ void SharedSync::run(const Connection& connection, std::unique_lock<std::mutex>&
 
 void SharedSync::sync(const Connection& connection) {
   sync_log(connection);
-  if (!directory_synced_) {
-    // The log's name. It stays as long as this tracker has a connection open.
+  if (directory_synced_) {
+    return;
+  }
+  // The log's name. It stays as long as this tracker has a connection open.
+  try {
     sync_directory_of(path_);
     directory_synced_ = true;
+  } catch (const Failure& failure) {
+    // One that we may not open is passed over, as by SQLite, which asked the disk too when it first
+    // synced the log.
+    if (failure.primary() != SQLITE_CANTOPEN) {
+      throw;
+    }
   }
 }
 

@@ -283,6 +283,7 @@ void Transactions::wait_for_disk(std::string_view operation, const Connection& c
                  std::string("committed, but perhaps not for a power loss: ") + failure.what()),
         failure.code());
   }
+  check_not_poisoned(operation);  // by a sync() that the disk refused meanwhile
 }
 
 std::string Transactions::take_notice() {

@@ -64,9 +64,9 @@ class Transactions {
     return collect(work, [&](const Step& step) { run_write(operation, step); });
   }
 
-  // The same for work that any thread of the tracker may do: it locks nothing, and does not depend
-  // on the thread. What several threads ask for at the same time is committed together; what the
-  // work of one throws is rolled back alone.
+  // The same for short work that any thread of the tracker may do: it locks nothing, and does not
+  // depend on the thread. What several threads ask for at the same time is committed together; what
+  // the work of one throws is rolled back alone.
   template <typename Work>
   auto write_by_any(std::string_view operation, const Work& work) {
     return collect(work, [&](const Step& step) { run_write_by_any(operation, step); });
@@ -102,7 +102,7 @@ class Transactions {
  private:
   using Step = std::function<void(Connection&)>;
 
-  // How many requests are committed together at most: less than a millisecond's work.
+  // How many requests are committed together at most: some milliseconds' work, as each is short.
   static constexpr std::size_t kMostTogether = 32;
 
   // The longest busy_pause() is 1 ms, and a sleep takes some 0.1 ms more than asked for.
