@@ -170,6 +170,7 @@ void make_database(const Settings& settings, Shared& shared) {
 Clock::time_point begin_together(const Settings& settings, Shared& shared) {
   ++shared.ready;
   while (shared.ready < settings.workers + (settings.reader ? 1 : 0)) {
+    // Before the measurement; whoever spun here would keep the others from arriving.
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return Clock::now() + std::chrono::seconds(settings.seconds);
@@ -203,6 +204,7 @@ void mark_images(Tracker& tracker, const Settings& settings, Shared& shared, std
       ++worker.busy;
     }
     if (settings.pause.count() > 0) {
+      // The pause is what is measured: the work on an image.
       std::this_thread::sleep_for(std::chrono::microseconds(pause_us(random)));
     }
   }
@@ -235,6 +237,7 @@ void read_counts(const Settings& settings, Shared& shared) {
     const Stopwatch stopwatch;
     tracker.get_status_counts(shared.job);
     shared.read_microseconds[shared.reads++] = whole(stopwatch.microseconds());
+    // The rate of the reader is a part of the case.
     std::this_thread::sleep_for(std::chrono::milliseconds(1000 / kReadsPerSecond));
   }
 }
@@ -293,6 +296,7 @@ class Children {
 
 void wait_for(Children& children) {
   while (children.are_running()) {
+    // The cores belong to the children.
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }

@@ -49,6 +49,7 @@ struct Work {
 
   void operator()() const {
     if (sleep.count() > 0) {
+      // Work that waits, for a disk or a network, as the case asks for.
       std::this_thread::sleep_for(sleep);
     }
     if (busy.count() > 0) {

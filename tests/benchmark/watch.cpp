@@ -19,6 +19,7 @@ namespace {
 
 using std::chrono::microseconds;
 
+// Samples, which must not take a core from what they watch.
 constexpr microseconds kLogPause{2'000};
 // Short while refused, to see the end of it; long after a success, to leave the others alone.
 constexpr microseconds kRefusedPause{200};
@@ -67,7 +68,7 @@ void WalWatch::watch() {
     std::error_code error;
     const std::uintmax_t size = std::filesystem::file_size(log_, error);
     sizes_.push_back(error ? 0 : static_cast<double>(size));
-    std::this_thread::sleep_for(kLogPause);
+    std::this_thread::sleep_for(kLogPause);  // the rate of sampling
   }
 }
 
@@ -92,12 +93,12 @@ void LockWatch::watch() {
         longest_ms_ = std::max(longest_ms_, refused->milliseconds());
         refused.reset();
       }
-      std::this_thread::sleep_for(kFreePause);
+      std::this_thread::sleep_for(kFreePause);  // so that what is watched gets the lock
     } else {
       if (!refused.has_value()) {
         refused.emplace();
       }
-      std::this_thread::sleep_for(kRefusedPause);
+      std::this_thread::sleep_for(kRefusedPause);  // the precision of the measurement
     }
   }
 }
