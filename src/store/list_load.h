@@ -8,8 +8,8 @@
 //   kPaths    in the order of the paths: inserts their entries into `path`
 //
 // so that each table is written from one end to the other whatever the order of the list. A row and
-// its entry written together would, in a shuffled list, dirty a page of `path` for nearly every
-// image: at a million images eight times the time, and a write-ahead log of gigabytes.
+// its entry written together would, in a shuffled list, touch pages all over `path` in every piece:
+// measured, twice as many pages written at 60,000 images, and three times the time at a million.
 #ifndef PROGRESS_TRACKER_SRC_STORE_LIST_LOAD_H_
 #define PROGRESS_TRACKER_SRC_STORE_LIST_LOAD_H_
 
@@ -36,10 +36,10 @@ class ListLoad {
     enum class Walk { kNames, kImages, kPaths };
 
     JobId job{};
-    std::int64_t published{0};                   // the job's mark, as the load found it
-    std::int64_t last{0};                        // number of the last image that was added
-    std::size_t chunk{0};                        // index of the chunk's first path
-    Walk walk{Walk::kNames};                     //
+    std::int64_t published{0};  // the job's mark, as the load found it
+    std::int64_t last{0};       // number of the last image that was added
+    std::size_t chunk{0};       // index of the chunk's first path
+    Walk walk{Walk::kNames};
     std::size_t next{0};                         // how many of the chunk this walk has looked at
     std::int64_t differing{0};                   // paths that the job had with another split
     std::map<std::int64_t, std::int64_t> added;  // by split
