@@ -31,12 +31,11 @@ ImageRuns::Runs::iterator ImageRuns::ends_at_or_after(std::int64_t id) {
 }
 
 void ImageRuns::add(ImageId first, ImageId last) {
-  auto begin = static_cast<std::int64_t>(first);
+  const auto begin = static_cast<std::int64_t>(first);
   auto end = static_cast<std::int64_t>(last);
   auto run = ends_at_or_after(before(begin));
   if (run != last_by_first_.end() && run->first <= begin) {
     // The usual case: the run that is there grows.
-    begin = run->first;
     end = std::max(end, run->second);
     run->second = end;
     ++run;

@@ -333,7 +333,7 @@ Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_
       throw;
     }
     // Opening it for writing brings it up to date.
-    Session(path, /*read_only=*/false, busy_timeout);
+    { const Session migrating(path, /*read_only=*/false, busy_timeout); }
     check_sound(path, busy_timeout);
   }
   Session session(path, /*read_only=*/false, busy_timeout);

@@ -77,7 +77,7 @@ class WriterQueue {
 
  private:
   // Both with the mutex held.
-  void wait(Visitor& visitor, std::unique_lock<std::mutex>& lock);
+  static void wait(Visitor& visitor, std::unique_lock<std::mutex>& lock);
   void call_next();
 
   std::mutex mutex_;

@@ -31,7 +31,7 @@ std::vector<fs::path> paths_in_directories(std::size_t count, std::size_t per_di
   std::vector<fs::path> paths;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string number = std::to_string(1'000'000 + i);
-    paths.push_back("d" + std::to_string(1'000'000 + i / per_directory) + "/" + number + ".jpg");
+    paths.emplace_back("d" + std::to_string(1'000'000 + i / per_directory) + "/" + number + ".jpg");
   }
   return paths;
 }
@@ -164,8 +164,8 @@ TEST_F(CostTest, ACallCostsTheSameInALargeJob) {
       return outcomes;
     }());
     tracker.claim_images(job, 10);
-    for (const auto& [name, call] : calls) {
-      steps[name].push_back(StatementLog::steps_of([&] { call(tracker, job); }));
+    for (const auto& each : calls) {
+      steps[each.first].push_back(StatementLog::steps_of([&] { each.second(tracker, job); }));
     }
   }
   for (const auto& [name, taken] : steps) {

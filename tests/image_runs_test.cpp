@@ -28,17 +28,17 @@ TEST(ImageRuns, NeighboursAreOneRun) {
 }
 
 TEST(ImageRuns, TakesTheLargestAndTheSmallestNumber) {
-  constexpr ImageId kLeast{std::numeric_limits<std::int64_t>::min()};
-  constexpr ImageId kMost{std::numeric_limits<std::int64_t>::max()};
+  constexpr ImageId kFirst{std::numeric_limits<std::int64_t>::min()};
+  constexpr ImageId kLast{std::numeric_limits<std::int64_t>::max()};
   ImageRuns images;
-  images.add(kMost);
-  images.add(kLeast);
+  images.add(kLast);
+  images.add(kFirst);
   EXPECT_EQ(images.runs(), 2U);
-  images.add(kLeast, kMost);
+  images.add(kFirst, kLast);
   EXPECT_EQ(images.runs(), 1U);
-  images.remove(kLeast);
-  images.remove(kMost);
-  EXPECT_FALSE(images.contains(kMost));
+  images.remove(kFirst);
+  images.remove(kLast);
+  EXPECT_FALSE(images.contains(kLast));
   EXPECT_TRUE(images.contains(ImageId{0}));
 }
 
