@@ -108,20 +108,30 @@ std::string Record::claim(JobEntry& job, std::size_t limit) {
   return "";
 }
 
+int Record::count(const JobEntry& job, Status status) {
+  return static_cast<int>(std::count_if(job.images.begin(), job.images.end(),
+                                        [&](const Entry& each) { return each.status == status; }));
+}
+
 void Record::checkpoint(JobEntry& job) {
-  const auto count = [&](Status status) {
-    return static_cast<int>(
-        std::count_if(job.images.begin(), job.images.end(),
-                      [&](const Entry& each) { return each.status == status; }));
-  };
-  job.processed_count = count(Status::kCompleted);
-  job.error_count = count(Status::kError);
+  job.processed_count = count(job, Status::kCompleted);
+  job.error_count = count(job, Status::kError);
+}
+
+std::string Record::counts(const JobEntry& job) {
+  return std::to_string(count(job, Status::kPending)) + " " +
+         std::to_string(count(job, Status::kProcessing)) + " " +
+         std::to_string(count(job, Status::kCompleted)) + " " +
+         std::to_string(count(job, Status::kError));
 }
 
 std::string Record::carry_out(const Operation& operation) {
   const std::string& verb = operation.at(0);
   if (verb == "reopen") {
-    worker_ended(Holder::kLeft);
+    worker_left();
+    return "done";
+  }
+  if (verb == "sync") {
     return "done";
   }
   const std::string& name = operation.at(1);
@@ -224,6 +234,9 @@ std::string Record::carry_out(const Operation& operation) {
     checkpoint(job);
     return "done";
   }
+  if (verb == "counts") {
+    return counts(job);
+  }
   Upload& batch = job.batches[number(operation.at(2))];
   if (verb == "batch") {
     for (std::size_t i = 3; i < operation.size(); ++i) {
@@ -246,6 +259,8 @@ std::string Record::carry_out(const Operation& operation) {
 }
 
 void Record::worker_died() { worker_ended(Holder::kDied); }
+
+void Record::worker_left() { worker_ended(Holder::kLeft); }
 
 void Record::worker_ended(Holder how) {
   for (auto& [name, job] : jobs_) {

@@ -28,8 +28,10 @@ class Record {
  public:
   std::string carry_out(const Operation& operation);
 
-  // What the worker held is held by nobody alive from now on.
+  // What the worker held is held by nobody alive from now on; and if it could say so, without a
+  // death.
   void worker_died();
+  void worker_left();
 
   Picture picture() const;
 
@@ -65,7 +67,9 @@ class Record {
   static std::string claim(JobEntry& job, std::size_t limit);
   static int take_back(JobEntry& job, bool own);
   void worker_ended(Holder how);
+  static int count(const JobEntry& job, Status status);
   static void checkpoint(JobEntry& job);
+  static std::string counts(const JobEntry& job);
   Entry& entry(const std::string& job, const std::string& path);
 
   std::map<std::string, JobEntry> jobs_;
