@@ -23,8 +23,9 @@ class SystemClock final : public Clock {
 Clock::~Clock() = default;
 
 Clock& Clock::system() {
-  static SystemClock clock;
-  return clock;
+  // Never destroyed: a tracker that is a static object may need it at exit.
+  static auto* const clock = new SystemClock;  // NOLINT(cppcoreguidelines-owning-memory)
+  return *clock;
 }
 
 }  // namespace progress_tracker

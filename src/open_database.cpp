@@ -188,8 +188,8 @@ void switch_to_wal(Connection& connection, const std::string& path, sqlite::Wait
 }
 
 // The identity as the log has it, which may be newer than the header.
-void check_through_log(const std::string& path, const Options& options, Clock& clock) {
-  sqlite::WaitBudget budget(clock, options.busy_timeout);
+void check_through_log(const std::string& path, const Options& options,
+                       sqlite::WaitBudget& budget) {
   sqlite::retry("open", path, options, budget, [&] {
     try {
       Connection connection(path, OpenMode::kReadOnly);
@@ -207,10 +207,28 @@ void check_through_log(const std::string& path, const Options& options, Clock& c
   });
 }
 
+// As open_connection(), within what is left of the budget.
+std::unique_ptr<Connection> connect(const std::string& path, const Options& options,
+                                    sqlite::WaitBudget& budget) {
+  std::unique_ptr<Connection> connection;
+  sqlite::retry("open", path, options, budget, [&] {
+    connection = std::make_unique<Connection>(
+        path, options.read_only ? OpenMode::kReadOnly : OpenMode::kReadWrite);
+    connection->set_budget(&budget);
+    connection->configure(options);
+    // Reading needs no WAL: snapshot() makes files without one.
+    if (!options.read_only && !is_wal(*connection)) {
+      refuse(ErrorCode::kIo, path, "is not in WAL mode any more");
+    }
+  });
+  connection->set_budget(nullptr);
+  return connection;
+}
+
 }  // namespace
 
 Database open_database(const std::filesystem::path& given, const Options& options, Clock& clock) {
-  sqlite::forget_parents_files();
+  sqlite::prepare_for_forks();
   std::string path = sqlite::canonical_path(given);
   // Before the database: whoever makes one makes its log later.
   const bool has_log = has_content(path + "-wal");
@@ -239,9 +257,11 @@ Database open_database(const std::filesystem::path& given, const Options& option
   if (!warning.empty()) {
     internal::log(LogLevel::kWarn, warning);
   }
+  // One for all that follows, as the constructor waits no longer than one transaction.
+  sqlite::WaitBudget budget(clock, options.busy_timeout);
   if (options.read_only) {
-    check_through_log(path, options, clock);
-    return {path, open_connection(path, options, clock)};
+    check_through_log(path, options, budget);
+    return {path, connect(path, options, budget)};
   }
   check_writable(path, exists);
   if (kind == FileKind::kNew && has_log) {
@@ -249,7 +269,6 @@ Database open_database(const std::filesystem::path& given, const Options& option
   }
 
   Database database{path, nullptr};
-  sqlite::WaitBudget budget(clock, options.busy_timeout);
   sqlite::retry("open", path, options, budget, [&] {
     Connection connection(path, OpenMode::kCreate);
     connection.set_budget(&budget);
@@ -268,27 +287,15 @@ Database open_database(const std::filesystem::path& given, const Options& option
     }
     // While this one is open: the last one to close would copy the log into the file, and sync it,
     // only for the next one to begin it anew.
-    database.connection = open_connection(path, options, clock);
+    database.connection = connect(path, options, budget);
   });
   return database;
 }
 
 std::unique_ptr<Connection> open_connection(const std::string& path, const Options& options,
                                             Clock& clock) {
-  std::unique_ptr<Connection> connection;
   sqlite::WaitBudget budget(clock, options.busy_timeout);
-  sqlite::retry("open", path, options, budget, [&] {
-    connection = std::make_unique<Connection>(
-        path, options.read_only ? OpenMode::kReadOnly : OpenMode::kReadWrite);
-    connection->set_budget(&budget);
-    connection->configure(options);
-    // Reading needs no WAL: snapshot() makes files without one.
-    if (!options.read_only && !is_wal(*connection)) {
-      refuse(ErrorCode::kIo, path, "is not in WAL mode any more");
-    }
-  });
-  connection->set_budget(nullptr);
-  return connection;
+  return connect(path, options, budget);
 }
 
 }  // namespace progress_tracker

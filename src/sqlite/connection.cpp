@@ -64,6 +64,9 @@ void Connection::configure(const Options& options) {
   execute("PRAGMA mmap_size = 0");
   execute("PRAGMA foreign_keys = ON");
   execute("PRAGMA temp_store = MEMORY");
+  // A log that grew beyond 16 MiB while somebody read for long is cut to that size by the first
+  // commit after it began anew. It would stay as it is until the last one closes the file.
+  execute("PRAGMA journal_size_limit = 16777216");
   execute("PRAGMA cell_size_check = ON");
   // SQLite takes a number of more than 31 bits for 0.
   const auto cache_kib =

@@ -35,6 +35,13 @@ struct ThreadConnections::Pool {
   }
 };
 
+namespace {
+
+// Whether this thread's slots were destroyed. What has no destructor can still be asked then.
+constinit thread_local bool slots_are_gone = false;
+
+}  // namespace
+
 // What one thread has open, in any tracker. Destroyed when the thread ends.
 struct ThreadConnections::ThreadSlots {
   struct Slot {
@@ -45,6 +52,7 @@ struct ThreadConnections::ThreadSlots {
   std::vector<Slot> slots;
 
   ~ThreadSlots() {
+    slots_are_gone = true;
     for (const Slot& slot : slots) {
       const auto pool = slot.pool.lock();
       // In a forked child the connections are the parent's: neither used nor closed here.
@@ -56,8 +64,14 @@ struct ThreadConnections::ThreadSlots {
 };
 
 ThreadConnections::ThreadSlots& ThreadConnections::slots_of_this_thread() {
-  thread_local ThreadSlots slots;
-  return slots;
+  if (!slots_are_gone) {
+    thread_local ThreadSlots slots;
+    return slots;
+  }
+  // At exit the main thread's are gone before static objects are destroyed, and a tracker can be
+  // one of those. What is opened now stays open until its tracker is closed.
+  thread_local auto* late_slots = new ThreadSlots;  // NOLINT(cppcoreguidelines-owning-memory)
+  return *late_slots;
 }
 
 ThreadConnections::ThreadConnections(Factory open) : pool_(std::make_shared<Pool>()) {

@@ -9,13 +9,16 @@ InsertSql::InsertSql(const std::string& insert, const std::string& row)
   }
 }
 
+// Never destroyed: a thread may still load while the program exits.
 const InsertSql& ImageInserter::sql() {
-  static const InsertSql kSql("INSERT INTO image (id, directory, name, split)", "(?, ?, ?, ?)");
+  static const InsertSql& kSql =
+      *new InsertSql("INSERT INTO image (id, directory, name, split)", "(?, ?, ?, ?)");
   return kSql;
 }
 
 const InsertSql& PathInserter::sql() {
-  static const InsertSql kSql("INSERT INTO path (directory, name, image_id)", "(?, ?, ?)");
+  static const InsertSql& kSql =
+      *new InsertSql("INSERT INTO path (directory, name, image_id)", "(?, ?, ?)");
   return kSql;
 }
 

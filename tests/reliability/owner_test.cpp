@@ -1,0 +1,424 @@
+// G16: who holds an image. Workers are killed while others claim, reset and come back with marks of
+// attempts that are over, each with a clock on its wall that jumps.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <list>
+#include <memory>
+#include <optional>
+#include <random>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "audit.h"
+#include "campaign.h"
+#include "jumping_clock.h"
+#include "ledger.h"
+#include "process.h"
+#include "progress_tracker/progress_tracker.h"
+#include "remote_tracker.h"
+#include "support.h"
+#include "testing_hooks.h"
+
+namespace progress_tracker::reliability {
+namespace {
+
+using processes::Arguments;
+using processes::Audit;
+using processes::hear;
+using processes::Process;
+using processes::say;
+using processes::TemporaryDirectory;
+
+using Random = std::mt19937;
+
+int draw(Random& random, int low, int high) {
+  return std::uniform_int_distribution<int>(low, high)(random);
+}
+
+std::size_t number_of(const Image& image) { return std::stoul(image.path.stem().string()); }
+
+// ---- The worker --------------------------------------------------------------------------------
+
+// Claims some hundred images at a time and does all that can be done with them, for as long as it
+// lives or until all is over.
+class OwningWorker {
+ public:
+  OwningWorker(ProgressTracker& tracker, JobId job, Ledger& ledger, int owner, unsigned seed)
+      : tracker_(tracker), job_(job), ledger_(ledger), owner_(owner), random_(seed) {}
+
+  void step() {
+    claim();
+    if (held_.size() > 900 || draw(random_, 0, 9) == 0) {
+      return reset();
+    }
+    switch (draw(random_, 0, 3)) {
+      case 0:
+        return mark();
+      case 1:
+        return try_stale_marks();
+      default:
+        return release();
+    }
+  }
+
+ private:
+  void claim() {
+    const auto images =
+        tracker_.claim_images(job_, static_cast<std::size_t>(draw(random_, 1, 500)));
+    for (const Image& image : images) {
+      complain(ledger_.claimed(number_of(image), image.attempt, owner_));
+    }
+    held_.insert(held_.end(), images.begin(), images.end());
+  }
+
+  // The last some of what it holds, let go in the ledger. Some are remembered as over.
+  std::vector<Image> take_some() {
+    const auto count = static_cast<std::size_t>(draw(random_, 0, static_cast<int>(held_.size())));
+    std::vector<Image> some(held_.end() - static_cast<std::ptrdiff_t>(count), held_.end());
+    held_.resize(held_.size() - count);
+    for (const Image& image : some) {
+      ledger_.lets_go(number_of(image));
+    }
+    return some;
+  }
+  void remember_as_over(const std::vector<Image>& images) {
+    for (std::size_t i = 0; i < images.size(); i += 16) {
+      over_.push_back(images[i]);
+    }
+  }
+
+  void release() {
+    const auto some = take_some();
+    if (tracker_.release_images(some) != some.size()) {
+      complain("could not give back what it held");
+    }
+    remember_as_over(some);
+  }
+
+  // Few are completed, so that there is enough to claim to the end.
+  void mark() {
+    const auto some = take_some();
+    std::vector<Outcome> outcomes;
+    for (const Image& image : some) {
+      const bool good = number_of(image) % 16 == 0;
+      outcomes.push_back({.id = image.id,
+                          .attempt = image.attempt,
+                          .error = good ? std::nullopt : std::optional<std::string>("odd")});
+    }
+    if (tracker_.mark_outcomes(outcomes) != some.size()) {
+      complain("a mark of what it held was refused");
+    }
+    for (const Image& image : some) {
+      if (number_of(image) % 16 == 0) {
+        ledger_.completed(number_of(image));
+      } else {
+        ledger_.failed(number_of(image), image.attempt);
+      }
+    }
+    tracker_.reset_error_images(job_);
+    ledger_.count_call();
+  }
+
+  // Takes back what dead ones held, and all that it holds itself.
+  void reset() {
+    const std::vector<Image> mine = std::exchange(held_, {});
+    for (const Image& image : mine) {
+      ledger_.lets_go(number_of(image));
+    }
+    if (tracker_.reset_stuck_images(job_) < mine.size()) {
+      complain("its own images were not all put back");
+    }
+    ledger_.count_call();
+    remember_as_over(mine);
+  }
+
+  void try_stale_marks() {
+    for (const Image& image : std::exchange(over_, {})) {
+      const bool taken =
+          draw(random_, 0, 1) == 0 ? tracker_.complete(image) : tracker_.fail(image, "stale");
+      if (taken) {
+        complain("a mark of an attempt that is over was taken: image " +
+                 std::to_string(number_of(image)));
+      }
+      ledger_.count_refusal();
+    }
+    if (tracker_.release_images(over_) != 0) {
+      complain("what was given back was given back again");
+    }
+  }
+
+  static void complain(const std::string& what) {
+    if (!what.empty()) {
+      say("wrong: " + what);
+    }
+  }
+
+  ProgressTracker& tracker_;
+  const JobId job_;
+  Ledger& ledger_;
+  const int owner_;
+  Random random_;
+  std::vector<Image> held_;
+  std::vector<Image> over_;
+};
+
+// Arguments: database, job, ledger, owner, seed.
+int own(const Arguments& arguments) {
+  const auto seed = static_cast<unsigned>(std::stoul(arguments.at(4)));
+  const int owner = std::stoi(arguments.at(3));
+  JumpingClock clock(static_cast<JumpingClock::Manner>(owner % JumpingClock::kManners), seed);
+  const auto tracker = internal::open_with_clock(arguments.at(0), {}, clock);
+  Ledger ledger(arguments.at(2));
+  OwningWorker worker(*tracker, JobId{std::stoll(arguments.at(1))}, ledger, owner, seed);
+  say("ready");
+  while (!ledger.is_over()) {
+    worker.step();
+  }
+  say("finished");
+  hear();  // so that what it holds stays a living one's
+  return 0;
+}
+
+const processes::RegisterActor kOwner{"owner", own};
+
+// ---- The test ----------------------------------------------------------------------------------
+
+struct Sum {
+  std::int64_t claims{0};
+  std::int64_t refusals{0};
+  std::int64_t kills{0};
+  std::int64_t recovered{0};
+  std::int64_t wrong{0};
+  std::chrono::milliseconds longest_reset{0};
+};
+
+// One database and its workers, until so many claims were made.
+class Epoch {
+ public:
+  Epoch(std::int64_t claims, unsigned seed, Sum& sum)
+      : target_(claims), seed_(seed), random_(seed), sum_(sum) {
+    Ledger::make(ledger_file_, kImages);
+    ledger_ = std::make_unique<Ledger>(ledger_file_);
+    job_ = tracker_.create_job("job", processes::some_paths("images", 0, kImages), {});
+  }
+
+  void run() {
+    for (int i = 0; i < kWorkers; ++i) {
+      workers_.push_back(start());
+    }
+    for (int kills = 1; ledger_->claims() < target_ && !testing::Test::HasFailure(); ++kills) {
+      // Spread over the epoch.
+      while (ledger_->claims() < std::min(target_, target_ * kills / (kKills + 1)) &&
+             !testing::Test::HasFailure()) {
+        ASSERT_NO_FATAL_FAILURE(listen());
+      }
+      if (kills <= kKills) {
+        kill_one();
+      }
+    }
+    ledger_->end();
+    for (Worker& each : workers_) {
+      for (auto line = each.process.receive(); line != "finished"; line = each.process.receive()) {
+        ASSERT_TRUE(line.has_value()) << "a worker died by itself";
+        note(*line);
+      }
+    }
+    compare();
+    sum_.claims += ledger_->claims();
+    sum_.refusals += ledger_->refusals();
+  }
+
+ private:
+  static constexpr int kImages = 20'000;
+  static constexpr int kWorkers = 8;
+  static constexpr int kKills = 6;
+
+  struct Worker {
+    Process process;
+    int owner;
+  };
+
+  Worker start() {
+    const int owner = ++last_owner_;
+    return {Process("owner",
+                    {directory_.database().string(),
+                     std::to_string(static_cast<std::int64_t>(job_)), ledger_file_.string(),
+                     std::to_string(owner), std::to_string(seed_ + static_cast<unsigned>(owner))}),
+            owner};
+  }
+
+  void note(const std::string& line) {
+    if (line != "ready") {
+      ++sum_.wrong;
+      ADD_FAILURE() << line;
+    }
+  }
+
+  void listen() {
+    for (Worker& each : workers_) {
+      while (const auto line = each.process.receive_if_there()) {
+        note(*line);
+      }
+      ASSERT_FALSE(each.process.has_ended()) << "a worker died by itself";
+    }
+    std::this_thread::yield();
+  }
+
+  void kill_one() {
+    const auto dying = std::next(workers_.begin(), draw(random_, 0, kWorkers - 1));
+    dying->process.kill();
+    ledger_->died(dying->owner);
+    for (const std::string& line : dying->process.receive_rest()) {
+      note(line);
+    }
+    workers_.erase(dying);
+    ++sum_.kills;
+    const auto begin = std::chrono::steady_clock::now();
+    sum_.recovered += static_cast<std::int64_t>(tracker_.reset_stuck_images(job_));
+    sum_.longest_reset =
+        std::max(sum_.longest_reset, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                         std::chrono::steady_clock::now() - begin));
+    for (const auto& worker : tracker_.list_workers()) {
+      if (!worker.alive) {
+        ++sum_.wrong;
+        ADD_FAILURE() << "after a reset a dead worker still holds " << worker.processing;
+      }
+    }
+    workers_.push_back(start());
+  }
+
+  void compare() {
+    Audit audit(directory_.database());
+    audit.expect_sound();
+    for (const processes::Row& row : audit.rows("SELECT path, status, attempts FROM images")) {
+      const std::string wrong =
+          ledger_->compare(std::stoul(std::filesystem::path(row[0]).stem().string()), row[1],
+                           std::stoi(row[2]), /*all_told=*/false);
+      if (!wrong.empty()) {
+        ++sum_.wrong;
+        ADD_FAILURE() << wrong;
+      }
+    }
+  }
+
+  const std::int64_t target_;
+  const unsigned seed_;
+  Random random_;
+  Sum& sum_;
+  const TemporaryDirectory directory_;
+  const std::filesystem::path ledger_file_ = directory_.path() / "ledger";
+  std::unique_ptr<Ledger> ledger_;
+  ProgressTracker tracker_{directory_.database()};
+  JobId job_{};
+  std::list<Worker> workers_;
+  int last_owner_{0};
+};
+
+TEST(Owners, HoldWhatIsTheirsUntilTheyDieAndNotLonger) {
+  constexpr std::int64_t kClaimsOfAnEpoch = 100'000;
+  const auto claims = sized(100'000, 10'000'000);
+  unsigned seed = processes::test_seed();
+  Sum sum;
+  while (sum.claims < claims && !testing::Test::HasFailure()) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Epoch(kClaimsOfAnEpoch, seed, sum).run();
+    ++seed;
+  }
+  report("G16", "claims by workers that are killed, with clocks that jump", sum.claims, sum.wrong,
+         std::to_string(sum.kills) + " kills, " + std::to_string(sum.recovered) +
+             " images recovered, longest reset " + std::to_string(sum.longest_reset.count()) +
+             " ms, " + std::to_string(sum.refusals) + " stale marks tried");
+}
+
+// ---- The same calls under another clock --------------------------------------------------------
+
+// What three workers do, one of whom dies, drawn from the seed; says what each call returned.
+std::vector<std::string> story(const std::filesystem::path& database, Clock& clock, unsigned seed) {
+  constexpr int kSteps = 60;
+  Random random(seed);
+  std::vector<std::string> told;
+  std::vector<std::unique_ptr<ProgressTracker>> workers;
+  std::vector<std::vector<Image>> held(3);
+  const auto open = [&] { return internal::open_with_clock(database, {.max_deaths = 3}, clock); };
+  for (int i = 0; i < 3; ++i) {
+    workers.push_back(open());
+  }
+  const JobId job = workers[0]->create_job("job", test::image_paths(200), {});
+  for (int step = 0; step < kSteps; ++step) {
+    const auto which = static_cast<std::size_t>(draw(random, 0, 2));
+    ProgressTracker& tracker = *workers[which];
+    std::vector<Image>& its = held[which];
+    std::string& line = told.emplace_back();
+    switch (draw(random, 0, 7)) {
+      case 0:
+        line = "reset " + std::to_string(tracker.reset_stuck_images(job));
+        break;
+      case 1:
+        internal::simulate_death(tracker);
+        workers[which] = open();
+        line = "died";
+        break;
+      case 2:
+        line = "released " + std::to_string(tracker.release_images(its));
+        break;
+      case 3:
+        tracker.checkpoint(job);
+        line = "retried " + std::to_string(tracker.reset_error_images(job));
+        break;
+      case 4:
+      case 5:
+        for (const Image& image : its) {
+          const bool good = draw(random, 0, 1) == 0;
+          line += (good ? tracker.complete(image) : tracker.fail(image, "odd")) ? "y" : "n";
+        }
+        break;
+      default:
+        its = tracker.claim_images(job, static_cast<std::size_t>(draw(random, 1, 40)));
+        for (const Image& image : its) {
+          line += image.path.string() + ":" + std::to_string(image.attempt) + " ";
+        }
+        break;
+    }
+  }
+  for (const auto& tracker : workers) {
+    tracker->close();
+  }
+  for (const processes::Row& row :
+       Audit(database).rows("SELECT path, status, attempts, deaths, error_message, "
+                            "started_at IS NULL, processed_at IS NULL FROM images")) {
+    std::string& line = told.emplace_back();
+    for (const std::string& value : row) {
+      line += value + " ";
+    }
+  }
+  return told;
+}
+
+TEST(AClockOnTheWallThatJumps, ChangesNothingButTimes) {
+  const auto stories = sized(40, 4'000);
+  const unsigned seed = processes::test_seed();
+  std::int64_t wrong = 0;
+  for (int i = 0; i < stories; ++i) {
+    const unsigned its = seed + static_cast<unsigned>(i);
+    SCOPED_TRACE("seed " + std::to_string(its));
+    const TemporaryDirectory directory;
+    const auto expected = story(directory.path() / "good.db", Clock::system(), its);
+    JumpingClock clock(static_cast<JumpingClock::Manner>(i % JumpingClock::kManners), its);
+    const auto found = story(directory.path() / "jumping.db", clock, its);
+    wrong += found == expected ? 0 : 1;
+    ASSERT_EQ(found, expected);
+  }
+  report("G16", "stories told twice, under a good clock and one that jumps", stories, wrong);
+}
+
+}  // namespace
+}  // namespace progress_tracker::reliability
