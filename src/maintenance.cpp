@@ -105,13 +105,14 @@ std::string in_words(const StatusCounts& counts) {
          number(counts.completed) + " completed, " + number(counts.error) + " error";
 }
 
-std::string name_of(JobId job, const std::string& split) {
-  return store::describe(job) + ", split \"" + escape_for_display(split) + "\"";
+std::string quoted(const std::string& name) { return '"' + escape_for_display(name) + '"'; }
+
+std::string name_of(const Recount& found) {
+  return store::describe(found.job) + " " + quoted(found.name);
 }
 
-std::string name_of(const Worker& worker) {
-  return "worker " + number(static_cast<std::int64_t>(worker.id)) + " (process " +
-         number(worker.pid) + " on " + escape_for_display(worker.host) + ")";
+std::string name_of(const Recount& found, const std::string& split) {
+  return name_of(found) + (split.empty() ? ", no split" : ", split " + quoted(split));
 }
 
 std::vector<CountDifference> differences_in(const Recount& found) {
@@ -128,16 +129,18 @@ class Findings {
   explicit Findings(Examination& examination) : examination_(examination) {}
 
   void add(const Recount& found) {
+    const std::string job = name_of(found);
+    examination_.jobs[found.job] = found.name;
+    examination_.images += found.images;
     for (CountDifference& difference : differences_in(found)) {
-      problem(name_of(difference.job_id, difference.split) + ": the counts say " +
-              in_words(difference.stored) + "; its images are " + in_words(difference.counted) +
-              ": repair() corrects the counts");
+      mendable_problem(name_of(found, difference.split) + ": the counts say " +
+                       in_words(difference.stored) + "; its images are " +
+                       in_words(difference.counted) + ": a repair corrects the counts");
       examination_.count_differences.push_back(std::move(difference));
     }
-    const std::string job = store::describe(found.job);
     if (!found.mark_is_sound()) {
-      problem(job + ": images after number " + number(found.all_started) +
-              " were never started and would never be claimed: repair() corrects that");
+      mendable_problem(job + ": images after number " + number(found.all_started) +
+                       " were never started and would never be claimed: a repair corrects that");
     }
     if (found.images != found.published) {
       problem(job + " should have " + images(found.published) + " and has " + number(found.images) +
@@ -148,19 +151,22 @@ class Findings {
     }
   }
 
+  // Those that are gone and hold nothing are no news: every worker that ends leaves its row until
+  // the next one starts.
   void add(const std::vector<Worker>& workers) {
-    std::int64_t idle = 0;
+    std::int64_t holding = 0;
+    std::int64_t held = 0;
     for (const Worker& worker : workers) {
       if (!worker.alive && worker.processing > 0) {
-        note(name_of(worker) + " is gone and held " + images(worker.processing) +
-             ": the next reset_stuck_images() or claim gives them back");
-      } else if (!worker.alive) {
-        ++idle;
+        ++holding;
+        held += worker.processing;
       }
     }
-    if (idle > 0) {
-      note(counted(idle, "worker that is gone has", "workers that are gone have") +
-           " a row and hold no image: the next worker to start, or repair(), forgets them");
+    if (holding > 0) {
+      note(counted(holding, "worker that is gone holds", "workers that are gone hold") + " " +
+           images(held) +
+           ": a claim that finds nothing else pending, or a reset, takes back what " +
+           "its job has of them");
     }
     examination_.workers = workers;
   }
@@ -175,10 +181,14 @@ class Findings {
       examination_.leftovers.push_back({job.job, job.unseen});
       note(store::describe(job.job) + ": a load or a removal was cut off and left " +
            images(job.unseen) +
-           " that nobody sees: the next create_job(), or repair(), clears them");
+           " that nobody sees: the next load of any job, or a repair, clears them away");
     }
   }
 
+  void mendable_problem(std::string sentence) {
+    problem(std::move(sentence));
+    ++examination_.mendable;
+  }
   void problem(std::string sentence) { examination_.problems.push_back(std::move(sentence)); }
   void note(std::string sentence) { examination_.notes.push_back(std::move(sentence)); }
 
@@ -202,13 +212,15 @@ void examine_surroundings(Examination& found, const std::string& path) {
     findings.note("the file is in memory (" + found.filesystem + "): it is lost with the power");
   }
   if (std::string warning = sqlite::check_place(path); !warning.empty()) {
-    findings.note(std::move(warning));
+    findings.note(escape_for_display(warning));
   }
   found.database_bytes = size_of(path);
   found.wal_bytes = size_of(path + "-wal");
   if (found.wal_bytes > kLargeWal) {
-    findings.problem("the write-ahead log has grown to " + number(found.wal_bytes >> 20U) +
-                     " MiB: some program has the file open in a transaction that does not end");
+    findings.problem(
+        "the write-ahead log has grown to " + number(found.wal_bytes >> 20U) +
+        " MiB: some program has the file open in a transaction that does not end (`fuser -v` "
+        "on the file shows which have it open)");
   }
 }
 
@@ -220,7 +232,7 @@ void examine_content(Examination& found, Connection& connection, Session& sessio
   found.schema_version = identity.schema_version;
   if (found.pragmas["journal_mode"] != "wal") {
     findings.note("journal_mode is " + found.pragmas["journal_mode"] +
-                  ": the next ProgressTracker that opens the file for writing changes it to wal");
+                  ": the next worker that opens the file changes it to wal");
   }
 
   found.damage = store::damage(connection);
@@ -232,7 +244,7 @@ void examine_content(Examination& found, Connection& connection, Session& sessio
   }
   found.dangling_references = store::dangling_references(connection);
   for (const std::string& line : found.dangling_references) {
-    findings.problem(line + ": rows were removed from outside");
+    findings.problem(escape_for_display(line) + ": rows were removed from outside");
   }
   for (const JobId job : store::countable_jobs(connection)) {
     findings.add(store::recount(connection, job));
@@ -265,14 +277,14 @@ void correct_counts(Session& session, Repair& report) {
       return again;
     });
     for (CountDifference& difference : differences_in(found)) {
-      report.done.push_back(name_of(difference.job_id, difference.split) + ": the counts said " +
+      report.done.push_back(name_of(found, difference.split) + ": the counts said " +
                             in_words(difference.stored) + " and say " +
                             in_words(difference.counted) + " now");
       report.corrected.push_back(std::move(difference));
     }
     if (!found.mark_is_sound()) {
-      report.done.push_back(store::describe(job) + ": images after number " +
-                            number(found.all_started) + " can be claimed again");
+      report.done.push_back(name_of(found) + ": images after number " + number(found.all_started) +
+                            " can be claimed again");
     }
   }
 }
@@ -326,6 +338,7 @@ Examination examine(const std::filesystem::path& path, std::chrono::milliseconds
 
 Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_timeout) {
   PROGRESS_TRACKER_TRACE("repair");
+  Repair report;
   try {
     check_sound(path, busy_timeout);
   } catch (const Error& error) {
@@ -334,10 +347,10 @@ Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_
     }
     // Opening it for writing brings it up to date.
     { const Session migrating(path, /*read_only=*/false, busy_timeout); }
+    report.done.emplace_back("the file was of an older version and is up to date now");
     check_sound(path, busy_timeout);
   }
   Session session(path, /*read_only=*/false, busy_timeout);
-  Repair report;
   correct_counts(session, report);
   // In this order: a dead worker's row stays as long as a load bears its name.
   clear_leftovers(session, report);

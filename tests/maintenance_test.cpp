@@ -117,6 +117,9 @@ TEST_F(MaintenanceTest, AHealthyFileIsHealthy) {
   EXPECT_THAT(found.dangling_references, IsEmpty());
   EXPECT_THAT(found.count_differences, IsEmpty());
   EXPECT_THAT(found.leftovers, IsEmpty());
+  EXPECT_EQ(found.mendable, 0);
+  EXPECT_THAT(found.jobs, ElementsAre(testing::Pair(job, "job")));
+  EXPECT_EQ(found.images, 6);
 }
 
 TEST_F(MaintenanceTest, ExamineDescribesTheFileAndItsPlace) {
@@ -153,7 +156,7 @@ TEST_F(MaintenanceTest, ExamineTellsLiveWorkersFromDeadOnes) {
   EXPECT_EQ(found.workers[1].processing, 1);
   EXPECT_FALSE(found.workers[2].alive);
   EXPECT_EQ(found.workers[2].processing, 1);
-  EXPECT_THAT(found.notes, Contains(HasSubstr("is gone and held 1 image")));
+  EXPECT_THAT(found.notes, Contains(HasSubstr("2 workers that are gone hold 2 images")));
   EXPECT_TRUE(found.healthy()) << "a death is what the tracker is for";
 }
 
@@ -177,14 +180,16 @@ TEST_F(MaintenanceTest, ExamineFindsCountsThatAreWrong) {
       .counted = {.pending = 1, .processing = 1, .completed = 2, .error = 0}};
   EXPECT_THAT(found.count_differences, ElementsAre(difference));
   EXPECT_FALSE(found.healthy());
-  EXPECT_THAT(found.problems,
-              ElementsAre(AllOf(HasSubstr("split \"train\""), HasSubstr("repair()"))));
+  EXPECT_THAT(found.problems, ElementsAre(AllOf(HasSubstr("job 1 \"job\", split \"train\""),
+                                                HasSubstr("a repair"))));
+  EXPECT_EQ(found.mendable, 1);
 }
 
 TEST_F(MaintenanceTest, ExamineFindsImagesThatWouldNeverBeClaimed) {
   falsify("UPDATE job SET started = published");
 
   EXPECT_THAT(examine(database).problems, ElementsAre(HasSubstr("never be claimed")));
+  EXPECT_EQ(examine(database).mendable, 1);
 }
 
 TEST_F(MaintenanceTest, ExamineFindsRowsRemovedFromOutside) {
@@ -195,6 +200,18 @@ TEST_F(MaintenanceTest, ExamineFindsRowsRemovedFromOutside) {
   EXPECT_THAT(found.dangling_references, ElementsAre(HasSubstr("of state refers to a row of image"),
                                                      HasSubstr("row of path refers to image")));
   EXPECT_THAT(found.problems, Contains(HasSubstr("should have 6 images and has 5")));
+  EXPECT_EQ(found.mendable, 1) << "the counts";
+  repair(database);
+  EXPECT_FALSE(examine(database).healthy());
+  EXPECT_EQ(examine(database).mendable, 0);
+}
+
+TEST_F(MaintenanceTest, ProblemsAreFitForDisplayWhateverTheFileIsMadeOf) {
+  falsify(
+      "CREATE TABLE \"a\x1b[31m\" (id REFERENCES image (id));"
+      "INSERT INTO \"a\x1b[31m\" VALUES (77)");
+
+  EXPECT_THAT(examine(database).problems, ElementsAre(HasSubstr("of a\\x1B[31m refers")));
 }
 
 TEST_F(MaintenanceTest, ExamineFindsImagesThatNoPathLeadsTo) {
@@ -315,7 +332,7 @@ TEST_F(MaintenanceTest, RepairBringsAnOldFileUpToDate) {
   falsify("UPDATE split SET completed = completed - 1 WHERE name = 'train'");
   test::make_version_1_of(database);
 
-  repair(database);
+  EXPECT_THAT(repair(database).done, ElementsAre(HasSubstr("up to date"), HasSubstr("train")));
 
   EXPECT_TRUE(examine(database).healthy());
 }

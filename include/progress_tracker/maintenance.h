@@ -65,6 +65,11 @@ struct Examination {
   // Rows that refer to rows that are not there, at most 100, in words.
   std::vector<std::string> dangling_references;
 
+  // The names of the jobs whose images were counted, all but those being removed, and how many
+  // images they have.
+  std::map<JobId, std::string> jobs;
+  std::int64_t images{0};
+
   std::vector<CountDifference> count_differences;  // by job and split
 
   std::vector<Worker> workers;  // all that have a row, live or dead; oldest first
@@ -74,6 +79,8 @@ struct Examination {
   // file in them is escaped for display.
   std::vector<std::string> problems;
   std::vector<std::string> notes;
+
+  std::int64_t mendable{0};  // how many of the problems repair() mends
 
   // No problems.
   bool healthy() const;
@@ -99,8 +106,9 @@ struct Repair {
 
 // Mends what can be mended without loss: makes wrong counts those of the images, and checkpoints
 // their jobs; sees to it that every image that was never started can be claimed; forgets dead
-// workers that hold nothing; clears away what dead loads and removals left. What a dead worker
-// holds stays: that is for reset_stuck_images(), which counts its death.
+// workers that hold nothing; clears away what dead loads and removals left; brings a file of an
+// older version up to date. What a dead worker holds stays: that is for reset_stuck_images(), which
+// counts its death.
 //
 // Each job with something to be corrected is counted and corrected in one transaction, during which
 // others cannot write. Repairing a healthy file changes no image and no count.

@@ -28,7 +28,8 @@ constexpr char kDescription[] =
     "thumbs/{/.}.jpg\n"
     "  find photos -name '*.png' -print0 | progress-tracker run --job check --from - -0 -- "
     "identify\n"
-    "  progress-tracker status thumbs\n";
+    "  progress-tracker status thumbs\n"
+    "  progress-tracker doctor\n";
 
 constexpr char kRunDescription[] =
     "Adds the images to the job and runs COMMAND for each one that is not completed or in error.\n"
@@ -52,12 +53,30 @@ constexpr char kRunFooter[] =
 constexpr char kStatusDescription[] =
     "Shows how far a job is, by split; without JOB, how far all jobs are. Changes nothing.\n";
 
+constexpr char kDoctorDescription[] =
+    "Examines the database: its file and place, the counts against a recount, what no longer fits\n"
+    "together, who works with it and what was left behind. Changes nothing without --repair.\n"
+    "\n"
+    "--repair corrects counts, gives back what dead workers hold (each death is counted), and\n"
+    "clears away what cut-off loads and removals left.\n"
+    "\n"
+    "Examples:\n"
+    "  progress-tracker doctor --db /data/progress.db\n"
+    "  progress-tracker doctor --db /data/progress.db --repair\n"
+    "\n"
+    "Runs may go on meanwhile. It reads the whole file: 1 to 3 s for a million images.\n";
+
+constexpr char kDoctorFooter[] =
+    "Exit codes: 0 no problem (a note is not one), 2 usage, 3 no such database, 6 a problem, or a\n"
+    "database that cannot be examined. With --repair: as it is afterwards.";
+
 class HelpFormatter : public CLI::Formatter {
  public:
   // What stands in the list of commands is a line; a command's own help says more.
   std::string make_description(const CLI::App* app) const override {
     if (app->get_name() == "run") return kRunDescription;
     if (app->get_name() == "status") return kStatusDescription;
+    if (app->get_name() == "doctor") return kDoctorDescription;
     return CLI::Formatter::make_description(app);
   }
   std::string make_usage(const CLI::App* app, std::string name) const override {
@@ -234,6 +253,16 @@ CLI::App* add_status(CLI::App& app, CommandLine& line, StatusSettings& status) {
   return command;
 }
 
+CLI::App* add_doctor(CLI::App& app, CommandLine& line, DoctorSettings& doctor) {
+  CLI::App* command = app.add_subcommand("doctor", "Examine the database, and repair it");
+  command->footer(kDoctorFooter);
+  command->add_flag("--repair", doctor.repair,
+                    "Mend what can be mended without loss, then examine");
+  command->add_flag("--json", doctor.json, "One JSON document instead of text");
+  add_common_options(*command, line);
+  return command;
+}
+
 // CLI11 takes "--job= next" as "--job next".
 void refuse_empty_values(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
@@ -277,6 +306,7 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
                    .command = {}};
   RunSettings run;
   StatusSettings status;
+  DoctorSettings doctor;
   bool null_separated = false;
   std::string extensions;
 
@@ -287,6 +317,8 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
   add_common_options(app, line);
   const CLI::App* run_command = add_run(app, line, run, null_separated, extensions);
   const CLI::App* status_command = add_status(app, line, status);
+  const CLI::App* doctor_command = add_doctor(app, line, doctor);
+  const std::array commands{run_command, status_command, doctor_command};
 
   SplitWords split = split_at_separator(words);
   try {
@@ -294,7 +326,8 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
     // Only `run` has a command; elsewhere "--" means what it always means.
     const std::string name = command_name(split.own);
     std::vector<std::string> own = name == "run" ? split.own : words;
-    if (!name.empty() && !run_command->check_name(name) && !status_command->check_name(name)) {
+    const auto is_named = [&](const CLI::App* command) { return command->check_name(name); };
+    if (!name.empty() && std::none_of(commands.begin(), commands.end(), is_named)) {
       throw UsageError("no such command: " + display(name));
     }
     std::reverse(own.begin(), own.end());  // as CLI11 wants it
@@ -307,6 +340,8 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
       }
       if (null_separated) run.separator = '\0';
       line.command = std::move(run);
+    } else if (doctor_command->parsed()) {
+      line.command = doctor;
     } else {
       if (status_command->count("JOB") == 0) status.job.reset();
       line.command = std::move(status);
@@ -320,7 +355,10 @@ std::variant<CommandLine, int> parse_command_line(const std::vector<std::string>
   } catch (const UsageError& error) {
     complain(streams.err, error.what());
   }
-  const char* which = run_command->parsed() ? "run " : status_command->parsed() ? "status " : "";
+  std::string which;
+  for (const CLI::App* command : commands) {
+    if (command->parsed()) which = command->get_name() + ' ';
+  }
   streams.err << "Try: progress-tracker " << which << "--help\n" << std::flush;
   return kExitUsage;
 }

@@ -43,10 +43,15 @@ struct StatusSettings {
   bool json = false;
 };
 
+struct DoctorSettings {
+  bool repair = false;
+  bool json = false;
+};
+
 struct CommandLine {
   std::string database;
   LogLevel log_level = LogLevel::kWarn;
-  std::variant<RunSettings, StatusSettings> command;
+  std::variant<RunSettings, StatusSettings, DoctorSettings> command;
 };
 
 // `words`: as main() got them, without the program's name. If there is nothing to carry out,

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/output.h"
 #include "progress_tracker/rules.h"
@@ -37,6 +38,50 @@ void add_path(ordered_json& document, const std::filesystem::path& path) {
 
 ordered_json event(std::string_view name) { return {{"event", name}}; }
 
+ordered_json differences_array(const Examination& found) {
+  ordered_json list = ordered_json::array();
+  for (const CountDifference& difference : found.count_differences) {
+    const auto job = found.jobs.find(difference.job_id);
+    list.push_back({{"job_id", static_cast<std::int64_t>(difference.job_id)},
+                    {"job", job == found.jobs.end() ? std::string() : job->second},
+                    {"split", difference.split},
+                    {"stored", counts_object(difference.stored)},
+                    {"counted", counts_object(difference.counted)}});
+  }
+  return list;
+}
+
+ordered_json workers_array(std::span<const Worker> workers) {
+  ordered_json list = ordered_json::array();
+  for (const Worker& worker : workers) {
+    list.push_back({{"id", static_cast<std::int64_t>(worker.id)},
+                    {"host", worker.host},
+                    {"pid", worker.pid},
+                    {"alive", worker.alive},
+                    {"processing", worker.processing},
+                    {"started_at", utc_text(worker.started_at, "%FT%TZ")}});
+  }
+  return list;
+}
+
+ordered_json leftovers_array(std::span<const Leftover> leftovers) {
+  ordered_json list = ordered_json::array();
+  for (const Leftover& leftover : leftovers) {
+    list.push_back(
+        {{"job_id", static_cast<std::int64_t>(leftover.job_id)}, {"images", leftover.images}});
+  }
+  return list;
+}
+
+ordered_json treatment_object(const Treatment& treatment) {
+  return {{"refused", treatment.is_refused},
+          {"done", treatment.done},
+          {"counts_corrected", treatment.counts_corrected},
+          {"images_given_back", treatment.images_given_back},
+          {"workers_forgotten", treatment.workers_forgotten},
+          {"leftovers_cleared", treatment.leftovers_cleared}};
+}
+
 // Milliseconds are enough, and do not fill the line with digits.
 double rounded(Seconds duration) { return std::round(duration.count() * 1000) / 1000; }
 
@@ -68,6 +113,36 @@ std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers) 
   ordered_json document{{"schema_version", kSchemaVersion}};
   document["jobs"] = std::move(list);
   document["live_workers"] = live_workers;
+  return text_of(document);
+}
+
+std::string doctor_document(const Examination& found, const std::optional<Treatment>& treatment) {
+  ordered_json document{{"schema_version", kSchemaVersion}};
+  add_path(document, found.path);
+  document["healthy"] = found.healthy();
+  document["problems"] = found.problems;
+  document["repairable_problems"] = found.mendable;
+  document["notes"] = found.notes;
+  document["sqlite_version"] = found.sqlite_version;
+  document["has_wal_reset_fix"] = found.has_wal_reset_fix;
+  document["filesystem"] = found.filesystem;
+  document["pragmas"] = found.pragmas;
+  document["application_id"] = found.application_id;
+  document["database_schema_version"] = found.schema_version;
+  document["database_bytes"] = found.database_bytes;
+  document["wal_bytes"] = found.wal_bytes;
+  document["damage"] = found.damage;
+  const bool is_read = found.damage.empty();
+  const auto if_read = [is_read](ordered_json value) {
+    return is_read ? std::move(value) : ordered_json();
+  };
+  document["jobs"] = if_read(found.jobs.size());
+  document["total_images"] = if_read(found.images);
+  document["count_differences"] = if_read(differences_array(found));
+  document["dangling_references"] = if_read(found.dangling_references);
+  document["workers"] = if_read(workers_array(found.workers));
+  document["leftovers"] = if_read(leftovers_array(found.leftovers));
+  if (treatment) document["repair"] = treatment_object(*treatment);
   return text_of(document);
 }
 

@@ -10,10 +10,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "cli/doctor_report.h"
 #include "cli/progress_line.h"
 #include "progress_tracker/run_job.h"
 #include "progress_tracker/types.h"
@@ -27,6 +29,10 @@ std::string status_document(const std::string& job, const StatusCounts& total,
 
 // `status --json`.
 std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers);
+
+// `doctor --json`. What was not looked at, because the file is damaged, is null. "repair" is there
+// if there was one.
+std::string doctor_document(const Examination& found, const std::optional<Treatment>& treatment);
 
 // The lines of `run --progress json`: "event" is start, progress, error, note or end.
 std::string start_event(const std::string& job, const StatusCounts& counts, std::size_t workers);

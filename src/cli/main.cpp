@@ -1,4 +1,5 @@
-// progress-tracker: runs a command over images with durable resume, and shows how a job is doing.
+// progress-tracker: runs a command over images with durable resume, shows how a job is doing, and
+// looks after the database.
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "cli/command_line.h"
+#include "cli/doctor_command.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/run_command.h"
@@ -63,7 +65,7 @@ const char* advice_for(ErrorCode code) {
     case ErrorCode::kSchemaTooNew:
       return "use the newer progress-tracker that wrote it";
     case ErrorCode::kSchemaTooOld:
-      return "`run` brings it up to date";
+      return "`run` or `doctor --repair` brings it up to date";
     case ErrorCode::kDatabaseMoved:
       return "put it back before you run the same command again: with no database there, the job "
              "begins anew";
@@ -84,6 +86,9 @@ int carry_out(const CommandLine& line, const std::vector<std::string>& typed,
     signal(SIGPIPE, SIG_IGN);  // a closed standard error is no reason to drop the work
     const Terminal terminal{.is_there = isatty(STDERR_FILENO) == 1, .columns = terminal_columns};
     return run_command(*run, line.database, typed, streams, terminal);
+  }
+  if (const auto* doctor = std::get_if<DoctorSettings>(&line.command)) {
+    return doctor_command(*doctor, line.database, typed.front(), streams);
   }
   return status_command(std::get<StatusSettings>(line.command), line.database, streams);
 }

@@ -49,6 +49,12 @@ std::string display_cut(std::string_view text, std::size_t max_bytes) {
   return shown.append(kEllipsis);
 }
 
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
 void complain(std::ostream& err, std::string_view message) {
   // In one piece, so that a line is not torn where several processes write.
   err << std::string("progress-tracker: ").append(message).append("\n") << std::flush;

@@ -2,6 +2,7 @@
 #ifndef PROGRESS_TRACKER_CLI_OUTPUT_H_
 #define PROGRESS_TRACKER_CLI_OUTPUT_H_
 
+#include <cstddef>
 #include <istream>
 #include <ostream>
 #include <span>
@@ -33,6 +34,9 @@ std::string display_cut(std::string_view text, std::size_t max_bytes);
 // "progress-tracker: MESSAGE". The message is shown as it is: foreign parts must have gone through
 // display().
 void complain(std::ostream& err, std::string_view message);
+
+// How many columns `text` takes: its characters are counted.
+std::size_t display_width(std::string_view text);
 
 // The words as a line that a shell reads back byte for byte, safe to show on a terminal.
 std::string shell_line(std::span<const std::string> words);

@@ -31,12 +31,13 @@ class CountsTable {
   void write(std::ostream& out) const {
     std::array<std::size_t, kColumns> widths{};
     for (const Row& row : rows_) {
-      for (std::size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], width(row[i]));
+      for (std::size_t i = 0; i < kColumns; ++i)
+        widths[i] = std::max(widths[i], display_width(row[i]));
     }
     for (const Row& row : rows_) {
-      std::string line = row[0] + std::string(widths[0] - width(row[0]), ' ');
+      std::string line = row[0] + std::string(widths[0] - display_width(row[0]), ' ');
       for (std::size_t i = 1; i < kColumns; ++i) {
-        line += "  " + std::string(widths[i] - width(row[i]), ' ') + row[i];
+        line += "  " + std::string(widths[i] - display_width(row[i]), ' ') + row[i];
       }
       out << line << '\n';
     }
@@ -45,13 +46,6 @@ class CountsTable {
  private:
   static constexpr std::size_t kColumns = 6;
   using Row = std::array<std::string, kColumns>;
-
-  // In characters.
-  static std::size_t width(const std::string& text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-      return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-    }));
-  }
 
   std::vector<Row> rows_;
 };

@@ -16,7 +16,7 @@ constexpr char kSelectJobsSql[] = "SELECT id FROM job WHERE name IS NOT NULL ORD
 
 // Params: job.
 constexpr char kSelectMarksSql[] =
-    "SELECT published, started FROM job WHERE id = ? AND name IS NOT NULL";
+    "SELECT name, published, started FROM job WHERE id = ? AND name IS NOT NULL";
 constexpr char kSelectSplitsSql[] =
     "SELECT id, name, total, processing, completed, error FROM split WHERE job_id = ? ORDER BY "
     "name";
@@ -83,8 +83,9 @@ Recount recount(Connection& connection, JobId job) {
   if (!marks.next()) {
     return found;
   }
-  found.published = marks.integer(0);
-  found.started = marks.integer(1);
+  found.name = marks.text(0);
+  found.published = marks.integer(1);
+  found.started = marks.integer(2);
   found.all_started = found.published;
 
   std::vector<Recount::Split> splits = stored_counts(connection, job);

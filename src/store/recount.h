@@ -21,6 +21,7 @@ struct Recount {
   };
 
   JobId job{};
+  std::string name;
   std::vector<Split> differing;  // by name
 
   std::int64_t published{0};  // the mark,

@@ -46,6 +46,10 @@ class CommandLineTest : public ::testing::Test {
     words.insert(words.begin(), "status");
     return std::get<StatusSettings>(understood(words).command);
   }
+  DoctorSettings doctor(Words words) {
+    words.insert(words.begin(), "doctor");
+    return std::get<DoctorSettings>(understood(words).command);
+  }
 
   std::istringstream in_;
   std::ostringstream out_;
@@ -126,6 +130,15 @@ TEST_F(CommandLineTest, StatusTakesAnyJobName) {
   EXPECT_EQ(status({""}).job, "");
 }
 
+TEST_F(CommandLineTest, DoctorChangesNothingUnlessAskedTo) {
+  EXPECT_FALSE(doctor({}).repair);
+  EXPECT_FALSE(doctor({}).json);
+  EXPECT_TRUE(doctor({"--repair"}).repair);
+  EXPECT_TRUE(doctor({"--json"}).json);
+  EXPECT_TRUE(doctor({"--json", "--repair", "--db", "x.db"}).repair);
+  EXPECT_EQ(understood({"--db", "x.db", "doctor"}).database, "x.db");
+}
+
 struct WrongCase {
   Words words;
   const char* complaint;
@@ -172,6 +185,11 @@ TEST_F(CommandLineTest, RefusesWrongUsageWithExitCode2AndAShortText) {
            {{"run", "--job", "j", "--from", "f", "--ext", "png", "--", "c"}, "--images"},
            {{"status", "a", "b"}, "b"},
            {{"status", "a", "--jsom"}, "--jsom"},
+           {{"status", "--repair"}, "--repair"},
+           {{"doctor", "thumbs"}, "thumbs"},
+           {{"doctor", "--", "--repair"}, "--repair"},
+           {{"doctor", "--repair=sure"}, "--repair"},
+           {{"doctor", "--repiar"}, "--repiar"},
            {{"status", "\x1b[2J", "\x1b[3J"}, "\\x1B[3J"},
        }) {
     const auto parsed = parse(c.words);
@@ -186,14 +204,17 @@ TEST_F(CommandLineTest, RefusesWrongUsageWithExitCode2AndAShortText) {
 }
 
 TEST_F(CommandLineTest, AnswersHelpAndVersionOnStandardOutput) {
-  for (const Words& words :
-       {Words{"--help"}, Words{"--version"}, Words{"run", "--help"}, Words{"status", "-h"}}) {
+  for (const Words& words : {Words{"--help"}, Words{"--version"}, Words{"run", "--help"},
+                             Words{"status", "-h"}, Words{"doctor", "--help"}}) {
     EXPECT_EQ(std::get<int>(parse(words)), kExitOk);
     EXPECT_THAT(err_.str(), IsEmpty());
     EXPECT_THAT(out_.str(), HasSubstr("progress-tracker"));
   }
   parse({"run", "--help"});
   EXPECT_THAT(out_.str(), HasSubstr("-- COMMAND [ARG...]"));
+  EXPECT_THAT(out_.str(), HasSubstr("Exit codes:"));
+  parse({"doctor", "--help"});
+  EXPECT_THAT(out_.str(), HasSubstr("--repair"));
   EXPECT_THAT(out_.str(), HasSubstr("Exit codes:"));
 }
 
