@@ -98,7 +98,10 @@ int lock_file(sqlite3_file* file, int level) {
 int unlock_file(sqlite3_file* file, int level) {
   VfsEvent event = event_of(VfsCall::kUnlock, file);
   event.flags = level;
-  return guarded(event, [&] { return real_of(file)->pMethods->xUnlock(real_of(file), level); });
+  const int code = ask(event);
+  // Done all the same: a lock that the system does not take back would end with the process only.
+  const int real = real_of(file)->pMethods->xUnlock(real_of(file), level);
+  return code == SQLITE_OK ? real : code;
 }
 
 int check_reserved_lock(sqlite3_file* file, int* out) {
@@ -129,9 +132,12 @@ int shm_lock(sqlite3_file* file, int offset, int count, int flags) {
   VfsEvent event = event_of(VfsCall::kShmLock, file);
   event.offset = offset;
   event.flags = flags;
-  return guarded(event, [&] {
-    return real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
-  });
+  const int code = ask(event);
+  if (code != SQLITE_OK && (flags & SQLITE_SHM_UNLOCK) == 0) {
+    return code;
+  }
+  const int real = real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
+  return code == SQLITE_OK ? real : code;
 }
 
 void shm_barrier(sqlite3_file* file) { real_of(file)->pMethods->xShmBarrier(real_of(file)); }

@@ -1,0 +1,115 @@
+#include "faulty_play.h"
+
+#include <gtest/gtest.h>
+
+#include <new>
+#include <optional>
+#include <string>
+
+#include "progress_tracker/error.h"
+
+namespace progress_tracker::reliability {
+namespace {
+
+class Play {
+ public:
+  Play(const Scenario& scenario, const Prepared& prepared, const ScratchDirectory& directory,
+       const Fault& fault)
+      : database_(directory.database()),
+        fault_(fault),
+        worlds_(prepared.record()),
+        player_(database_, scenario.options),
+        buffered_(scenario.options.mark_buffer > 0) {}
+
+  void perform(const Operation& operation) {
+    SCOPED_TRACE(to_string(operation));
+    if (try_once(operation)) {
+      return;
+    }
+    // While it goes on failing, who asks is told the truth or nothing.
+    if (operation.size() > 1 && operation[0] != "create" && operation[0] != "chain") {
+      try_to_read({"counts", operation[1]});
+    }
+    if (!buffered_) {
+      expect_right();
+    }
+    fault_.lift();
+    EXPECT_TRUE(try_once(operation)) << "not even without the fault";
+  }
+
+  void end() {
+    fault_.lift();
+    player_.drop();
+    expect_right();
+  }
+
+ private:
+  // False: it failed, as it may.
+  bool try_once(const Operation& operation) {
+    const bool before = fault_.was_met();
+    try {
+      const std::string answer = player_.carry_out(operation);
+      if (operation[0] == "reopen" && fault_.was_met() && !before) {
+        worlds_.worker_ended();  // that it cannot say its farewell does not keep it from closing
+      }
+      EXPECT_EQ(worlds_.done(operation, answer), "");
+      return true;
+    } catch (const Error& error) {
+      EXPECT_TRUE(fault_.was_met()) << error.what();
+      EXPECT_NE(error.code(), ErrorCode::kInvalidArgument) << error.what();
+      EXPECT_NE(error.code(), ErrorCode::kNotFound) << error.what();
+      EXPECT_NE(error.code(), ErrorCode::kForeignDatabase) << error.what();
+      if (error.code() == ErrorCode::kOutcomeUnknown) {
+        worlds_.perhaps_done(operation);
+        player_.drop();
+        worlds_.worker_died();
+      }
+    } catch (const std::bad_alloc&) {
+      EXPECT_TRUE(fault_.was_met());
+    }
+    if (operation[0] == "reopen") {
+      worlds_.worker_ended();
+    }
+    if (buffered_ && operation[0].starts_with("mark")) {
+      worlds_.perhaps_done(operation);  // the mark stays in the buffer
+    }
+    return false;
+  }
+
+  void try_to_read(const Operation& operation) {
+    if (!player_.is_open()) {
+      return;
+    }
+    try {
+      const std::string answer = player_.carry_out(operation);
+      EXPECT_EQ(worlds_.done(operation, answer), "");
+    } catch (const Error&) {
+    } catch (const std::bad_alloc&) {
+    }
+  }
+
+  void expect_right() { EXPECT_EQ(worlds_.compare(picture_of_file(database_)), ""); }
+
+  const std::filesystem::path database_;
+  const Fault& fault_;
+  Worlds worlds_;
+  Player player_;
+  const bool buffered_;
+};
+
+}  // namespace
+
+void play_with_fault(const Scenario& scenario, const Prepared& prepared,
+                     const ScratchDirectory& directory, const Fault& fault) {
+  prepared.copy_to(directory);
+  Play play(scenario, prepared, directory, fault);
+  for (const Operation& operation : scenario.script) {
+    play.perform(operation);
+    if (testing::Test::HasFailure()) {
+      break;
+    }
+  }
+  play.end();
+}
+
+}  // namespace progress_tracker::reliability
