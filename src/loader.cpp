@@ -312,7 +312,16 @@ void Loader::remove_job(JobId job) {
     }
     store::hide_job(db, job);
   });
-  clear_leftovers(kOperation);
+  // It is removed, whatever becomes of the rest.
+  try {
+    clear_leftovers(kOperation);
+  } catch (const Error& error) {
+    internal::log(LogLevel::kWarn,
+                  "remove_job: " + store::describe(job) +
+                      " is removed, but its rows are still there, for the next call that adds or "
+                      "removes images to clear away: " +
+                      error.what());
+  }
 }
 
 }  // namespace progress_tracker

@@ -87,7 +87,8 @@ void ProgressTracker::sync() {
       impl_->check_not_moved(call.operation(), db);
     });
   } catch (const Error& error) {
-    if ((error.sqlite_code() & 0xff) == SQLITE_IOERR) {
+    if (error.sqlite_code() == SQLITE_IOERR_FSYNC ||
+        error.sqlite_code() == SQLITE_IOERR_DIR_FSYNC) {
       // The kernel forgets what it could not write, so that a second sync would falsely succeed.
       impl_->transactions.poison();
     }

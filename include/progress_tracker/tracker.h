@@ -95,7 +95,8 @@ class Tracker {
   virtual std::vector<Job> list_jobs() = 0;
 
   // Removes the job with its images and batches. It is gone from every view, and its name free,
-  // from one moment on; its rows are then cleared away before the call returns.
+  // from one moment on; its rows are then cleared away before the call returns. Where that fails,
+  // the job is removed all the same, and a later create_job, add_images or remove_job clears them.
   //
   // Throws Error: kNotFound; kInvalidTransition while another live worker loads images into it or
   // holds one of them, and while a job is chained to it.

@@ -165,11 +165,19 @@ std::string Record::carry_out(const Operation& operation) {
     jobs_.erase(name);
     return "done";
   }
+  if (verb == "counts" && !jobs_.contains(name)) {
+    return "none";
+  }
   JobEntry& job = jobs_.at(name);
   if (verb == "claim") {
     return claim(job, static_cast<std::size_t>(number(operation.at(2))));
   }
   if (verb == "mark_processing") {
+    for (std::size_t i = 2; i < operation.size(); ++i) {
+      if (entry(name, operation[i]).status != Status::kPending) {
+        return "refused";
+      }
+    }
     for (std::size_t i = 2; i < operation.size(); ++i) {
       Entry& image = entry(name, operation[i]);
       image.status = Status::kProcessing;
@@ -241,8 +249,8 @@ std::string Record::carry_out(const Operation& operation) {
   if (verb == "batch") {
     for (std::size_t i = 3; i < operation.size(); ++i) {
       entry(name, operation[i]).batch = number(operation.at(2));
-      ++batch.count;
     }
+    batch.count = static_cast<int>(operation.size()) - 3;
     return "done";
   }
   if (verb == "uploaded") {

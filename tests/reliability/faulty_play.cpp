@@ -63,6 +63,9 @@ class Play {
         worlds_.perhaps_done(operation);
         player_.drop();
         worlds_.worker_died();
+      } else if (operation[0] == "sync") {
+        player_.drop();  // the disk has refused: only close() is left
+        worlds_.worker_ended();
       }
     } catch (const std::bad_alloc&) {
       EXPECT_TRUE(fault_.was_met());

@@ -143,6 +143,9 @@ std::string Player::carry_out(const Operation& operation) {
   }
   const JobId id = job(name);
   if (verb == "remove") {
+    if (id == JobId{0}) {
+      return "done";  // by the call before, whose outcome was unknown
+    }
     return done([&] { tracker_->remove_job(id); });
   }
   if (verb == "claim") {
@@ -157,7 +160,11 @@ std::string Player::carry_out(const Operation& operation) {
     return done([&] { tracker_->checkpoint(id); });
   }
   if (verb == "counts") {
-    const auto counts = armed([&] { return tracker_->get_status_counts(id); }).value();
+    const auto found = armed([&] { return tracker_->get_status_counts(id); });
+    if (!found.has_value()) {
+      return "none";
+    }
+    const StatusCounts& counts = *found;
     return std::to_string(counts.pending) + " " + std::to_string(counts.processing) + " " +
            std::to_string(counts.completed) + " " + std::to_string(counts.error);
   }
