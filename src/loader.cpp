@@ -58,8 +58,10 @@ class Loader::Claim {
       } catch (const std::exception& error) {
         // The error that ended the load is on its way to the caller. Others will see a load given
         // up once this tracker is closed.
-        internal::log(LogLevel::kWarn, std::string(operation_) + ": cannot give up the load of " +
-                                           store::describe(*job_) + ": " + error.what());
+        internal::log_if_possible(LogLevel::kWarn, [&] {
+          return std::string(operation_) + ": cannot give up the load of " +
+                 store::describe(*job_) + ": " + error.what();
+        });
       }
     }
     let_go();
@@ -315,12 +317,13 @@ void Loader::remove_job(JobId job) {
   // It is removed, whatever becomes of the rest.
   try {
     clear_leftovers(kOperation);
-  } catch (const Error& error) {
-    internal::log(LogLevel::kWarn,
-                  "remove_job: " + store::describe(job) +
-                      " is removed, but its rows are still there, for the next call that adds or "
-                      "removes images to clear away: " +
-                      error.what());
+  } catch (const std::exception& error) {
+    internal::log_if_possible(LogLevel::kWarn, [&] {
+      return "remove_job: " + store::describe(job) +
+             " is removed, but its rows are still there, for the next call that adds or removes "
+             "images to clear away: " +
+             error.what();
+    });
   }
 }
 

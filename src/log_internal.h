@@ -16,6 +16,15 @@ bool log_enabled(LogLevel level) noexcept;
 // could want, which is to say: any lock at all.
 void log(LogLevel level, std::string_view message) noexcept;
 
+// The same where nothing may be thrown: without memory for the message there is none.
+template <typename Describe>
+void log_if_possible(LogLevel level, const Describe& describe) noexcept {
+  try {
+    log(level, describe());
+  } catch (...) {
+  }
+}
+
 // The same whatever the level is now. For a trace scope, which decided when it was entered.
 void log_unfiltered(LogLevel level, std::string_view message) noexcept;
 

@@ -114,13 +114,18 @@ std::string ProgressTracker::Impl::flush_marks_locked() {
 
 void ProgressTracker::Impl::remember_open(std::string_view operation,
                                           std::span<const Image> images) {
-  if (buffer.enabled()) {
+  if (!buffer.enabled()) {
+    return;
+  }
+  try {
     std::vector<ImageId> ids;
     ids.reserve(images.size());
     for (const Image& image : images) {
       ids.push_back(image.id);
     }
     remember_open(operation, ids);
+  } catch (const std::bad_alloc&) {
+    // They are handed out. The buffer will have to ask for them.
   }
 }
 

@@ -37,9 +37,7 @@ void CheckpointGuard::checkpoint(Connection& writer, bool wait) {
     Connection& writer;
     WaitBudget* outer;
     ~LetGo() {
-      if (writer.in_transaction()) {
-        sqlite3_exec(writer.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
-      }
+      writer.rollback();
       writer.set_budget(outer);
     }
   } const let_go{writer, outer};

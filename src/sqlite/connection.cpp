@@ -74,6 +74,7 @@ void Connection::configure(const Options& options) {
   execute(("PRAGMA cache_size = -" + std::to_string(cache_kib)).c_str());
   // Also for Synchronous::kFull, whose syncs are shared between threads: see shared_sync.h.
   execute("PRAGMA synchronous = NORMAL");
+  rollback_ = prepared("ROLLBACK");
 }
 
 void Connection::leave_log_at_close(bool leave) {
@@ -84,6 +85,13 @@ void Connection::execute(const char* sql) {
   const int code = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) {
     fail(code, sql);
+  }
+}
+
+void Connection::rollback() noexcept {
+  if (in_transaction() && rollback_ != nullptr) {
+    sqlite3_step(rollback_);
+    sqlite3_reset(rollback_);
   }
 }
 

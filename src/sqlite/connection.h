@@ -84,6 +84,11 @@ class Connection {
   void set_budget(WaitBudget* budget) { budget_ = budget; }
   WaitBudget* budget() const { return budget_; }
 
+  // Ends a transaction without it, if one is open. Needs no memory, so that being out of it cannot
+  // leave a transaction open, and with it the write lock taken. What an error of the system
+  // prevents, the next call has to try again: see in_transaction().
+  void rollback() noexcept;
+
   bool in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
   int changes() const { return sqlite3_changes(db_); }
   std::int64_t last_insert_rowid() const { return sqlite3_last_insert_rowid(db_); }
@@ -117,6 +122,7 @@ class Connection {
 
   sqlite3* db_{nullptr};
   std::unordered_map<const char*, std::unique_ptr<sqlite3_stmt, Finalize>> statements_;
+  sqlite3_stmt* rollback_{nullptr};  // prepared by configure(); one of statements_
   WaitBudget* budget_{nullptr};
   int wal_frames_{0};
   std::uint32_t commits_{0};  // of this connection that wrote to the log

@@ -10,7 +10,10 @@
 namespace progress_tracker::sqlite {
 
 void sync_directory_of(const std::string& path) {
-  const std::string directory = std::filesystem::path(path).parent_path().native();
+  sync_directory(std::filesystem::path(path).parent_path().native());
+}
+
+void sync_directory(const std::string& directory) {
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) {
     throw Failure(SQLITE_CANTOPEN, "cannot open " + directory + ": " + std::strerror(errno));

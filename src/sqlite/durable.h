@@ -17,7 +17,9 @@ void sync_log(const Connection& connection);
 // The same, and the log's name. To be called in a read transaction. Throws Failure.
 void sync_to_disk(Connection& connection, const std::string& path);
 
-// Syncs the directory that `path` is in, and with it the name. Throws Failure.
+// Syncs a directory, and with it the names in it; the second, the one that `path` is in. Throws
+// Failure.
+void sync_directory(const std::string& directory);
 void sync_directory_of(const std::string& path);
 
 }  // namespace progress_tracker::sqlite

@@ -56,7 +56,7 @@ void SharedSync::sync(const Connection& connection) {
   }
   // The log's name. It stays as long as this tracker has a connection open.
   try {
-    sync_directory_of(path_);
+    sync_directory(directory_);
     directory_synced_ = true;
   } catch (const Failure& failure) {
     // One that we may not open is passed over, as by SQLite, which asked the disk too when it first

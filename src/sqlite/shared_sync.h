@@ -8,6 +8,7 @@
 #define PROGRESS_TRACKER_SRC_SQLITE_SHARED_SYNC_H_
 
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -18,8 +19,9 @@ namespace progress_tracker::sqlite {
 
 class SharedSync {
  public:
-  // `path`: the database's. Must outlive the object.
-  explicit SharedSync(const std::string& path) : path_(path) {}
+  // `path`: the database's.
+  explicit SharedSync(const std::filesystem::path& path)
+      : directory_(path.parent_path().native()) {}
 
   // Returns when all that anybody had committed before the call is on the disk. `connection` is the
   // calling thread's, has written to the log, and is in no transaction. Throws Failure if the disk
@@ -33,7 +35,7 @@ class SharedSync {
   void run(const Connection& connection, std::unique_lock<std::mutex>& lock);
   void sync(const Connection& connection);
 
-  const std::string& path_;
+  const std::string directory_;  // made here: being out of memory must not look like the disk's no
   std::mutex mutex_;
   std::condition_variable ended_;
   // Guarded by mutex_.

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <span>
 
 namespace progress_tracker::sqlite {
@@ -80,6 +81,7 @@ std::exception_ptr current_failure_of(std::string_view operation, std::string_vi
 class Scope {
  public:
   Scope(Connection& connection, WaitBudget& budget) : connection_(connection) {
+    connection_.rollback();  // of what could not be rolled back when it ended
     connection_.set_budget(&budget);
   }
   Scope(const Scope&) = delete;
@@ -87,9 +89,7 @@ class Scope {
   ~Scope() {
     // Some errors end the transaction and some do not; only SQLite knows. A rollback that fails
     // leaves nothing either: what was not committed is not there.
-    if (connection_.in_transaction()) {
-      sqlite3_exec(connection_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
-    }
+    connection_.rollback();
     connection_.set_budget(nullptr);
   }
 
@@ -112,6 +112,9 @@ void retry(std::string_view operation, const std::string& path, const Options& o
       return attempt();
     } catch (const Failure& failure) {
       if (!worth_running_again(failure)) {
+        if (failure.code() == SQLITE_IOERR_NOMEM) {
+          throw std::bad_alloc();
+        }
         if (code_of(failure) == ErrorCode::kBusy) {
           throw busy(operation, path, options, failure.code(), failure.what());
         }
@@ -254,10 +257,15 @@ void Transactions::end_write(std::string_view operation, Connection& connection,
   check_not_moved(operation, connection);
   commit(operation, connection, budget);
   connection.note_end();
-  if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
-    const std::lock_guard lock(notice_mutex_);
-    notice_ = describe(operation, path_, notice);
-    has_notice_.store(true, std::memory_order_relaxed);
+  try {
+    if (const std::string notice = guard_.after_commit(connection); !notice.empty()) {
+      std::string described = describe(operation, path_, notice);
+      const std::lock_guard lock(notice_mutex_);
+      notice_ = std::move(described);
+      has_notice_.store(true, std::memory_order_relaxed);
+    }
+  } catch (const std::bad_alloc&) {
+    // The work is done and committed. A later commit will checkpoint.
   }
 }
 
@@ -282,6 +290,9 @@ void Transactions::wait_for_disk(std::string_view operation, const Connection& c
         describe(operation, path_,
                  std::string("committed, but perhaps not for a power loss: ") + failure.what()),
         failure.code());
+  } catch (...) {
+    poison();
+    throw;
   }
   check_not_poisoned(operation);  // by a sync() that the disk refused meanwhile
 }
@@ -296,9 +307,10 @@ std::string Transactions::take_notice() {
 }
 
 void Transactions::commit(std::string_view operation, Connection& connection, WaitBudget& budget) {
+  Query commit(connection, "COMMIT");
   for (int tries = 0;; ++tries) {
     try {
-      return Query(connection, "COMMIT").run();
+      return commit.run_again();
     } catch (const Failure& failure) {
       if (failure.primary() == SQLITE_IOERR) {
         poison();
@@ -311,6 +323,12 @@ void Transactions::commit(std::string_view operation, Connection& connection, Wa
       if (!only_busy || !budget.sleep(busy_pause(tries))) {
         throw;
       }
+    } catch (const std::bad_alloc&) {
+      // SQLite writes the log before it makes room in the log's index. Whoever recovers the log
+      // after a crash finds in it what nobody can see now.
+      poison();
+      throw Error(ErrorCode::kOutcomeUnknown,
+                  describe(operation, path_, "out of memory while committing"), SQLITE_NOMEM);
     }
   }
 }

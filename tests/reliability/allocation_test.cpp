@@ -1,0 +1,78 @@
+// Every allocation fails, SQLite's and C++'s, once or from then on: std::bad_alloc or a typed
+// error, nothing done by the call that says so, nothing lost, and all works again afterwards.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <tuple>
+
+#include "campaign.h"
+#include "failing_memory.h"
+#include "faulty_play.h"
+#include "process.h"
+#include "progress_tracker/log.h"
+#include "script.h"
+
+namespace progress_tracker::reliability {
+namespace {
+
+class AllocationTest : public testing::TestWithParam<std::tuple<Scenario, Memory>> {
+ protected:
+  AllocationTest() {
+    install_failing_memory();
+    set_log_level(LogLevel::kOff);
+    scenario_.options.retry_delay = std::chrono::milliseconds(1);
+    scenario_.options.busy_timeout = std::chrono::seconds(10);
+  }
+  ~AllocationTest() override {
+    memory_is_back();
+    set_log_level(LogLevel::kWarn);
+  }
+
+  // False: there were fewer allocations.
+  bool try_point(std::int64_t n, bool for_ever) {
+    SCOPED_TRACE(scenario_.name + ", failing at allocation " + std::to_string(n) +
+                 (for_ever ? " and ever after" : ""));
+    fail_allocation(std::get<1>(GetParam()), n, for_ever);
+    play_with_fault(scenario_, prepared_, directory_,
+                    {.was_met = an_allocation_failed, .lift = memory_is_back});
+    return an_allocation_failed();
+  }
+
+  Scenario scenario_{std::get<0>(GetParam())};
+  const Prepared prepared_{scenario_};
+  const ScratchDirectory directory_;
+  const unsigned seed_ = processes::test_seed();
+  std::mt19937 random_{seed_};
+};
+
+TEST_P(AllocationTest, ThatFailsIsAnErrorAndNothingMore) {
+  SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
+  const std::int64_t step = sized(scenario_.basic ? 7 : 97, 1);
+  std::int64_t points = 0;
+  for (const bool for_ever : {false, true}) {
+    std::int64_t n = 1 + static_cast<std::int64_t>(random_() % static_cast<unsigned>(step));
+    for (; !HasFailure() && try_point(n, for_ever); n += step) {
+      ++points;
+    }
+  }
+  EXPECT_GT(points, 0);
+  report("G5",
+         std::string("an allocation of ") +
+             (std::get<1>(GetParam()) == Memory::kSqlite ? "SQLite" : "C++") +
+             " fails, once or for ever, " + scenario_.name,
+         points, HasFailure() ? 1 : 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Scenarios, AllocationTest,
+                         testing::Combine(testing::ValuesIn(scenarios()),
+                                          testing::Values(Memory::kSqlite, Memory::kCpp)),
+                         [](const auto& each) {
+                           return std::get<0>(each.param).name +
+                                  (std::get<1>(each.param) == Memory::kSqlite ? "_sqlite" : "_cpp");
+                         });
+
+}  // namespace
+}  // namespace progress_tracker::reliability
