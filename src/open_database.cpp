@@ -209,11 +209,15 @@ void check_through_log(const std::string& path, const Options& options,
 
 // As open_connection(), within what is left of the budget.
 std::unique_ptr<Connection> connect(const std::string& path, const Options& options,
-                                    sqlite::WaitBudget& budget) {
+                                    sqlite::WaitBudget& budget,
+                                    const std::function<void(const Connection&)>& check = {}) {
   std::unique_ptr<Connection> connection;
   sqlite::retry("open", path, options, budget, [&] {
     connection = std::make_unique<Connection>(
         path, options.read_only ? OpenMode::kReadOnly : OpenMode::kReadWrite);
+    if (check) {
+      check(*connection);
+    }
     connection->set_budget(&budget);
     connection->configure(options);
     // Reading needs no WAL: snapshot() makes files without one.
@@ -293,9 +297,10 @@ Database open_database(const std::filesystem::path& given, const Options& option
 }
 
 std::unique_ptr<Connection> open_connection(const std::string& path, const Options& options,
-                                            Clock& clock) {
+                                            Clock& clock,
+                                            const std::function<void(const Connection&)>& check) {
   sqlite::WaitBudget budget(clock, options.busy_timeout);
-  return connect(path, options, budget);
+  return connect(path, options, budget, check);
 }
 
 }  // namespace progress_tracker

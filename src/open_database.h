@@ -3,6 +3,7 @@
 #define PROGRESS_TRACKER_SRC_OPEN_DATABASE_H_
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,8 +26,12 @@ Database open_database(const std::filesystem::path& given, const Options& option
 
 // Opens a further connection to an open database, sets it up, and makes sure that it is in WAL
 // mode. Waits for others within busy_timeout. Throws Error.
-std::unique_ptr<sqlite::Connection> open_connection(const std::string& path, const Options& options,
-                                                    Clock& clock);
+//
+// `check` may refuse the file that was opened, by throwing, before SQLite looks at its log: from
+// then on a connection that is the only one to its file would copy that log into it at its end.
+std::unique_ptr<sqlite::Connection> open_connection(
+    const std::string& path, const Options& options, Clock& clock,
+    const std::function<void(const sqlite::Connection&)>& check = {});
 
 }  // namespace progress_tracker
 

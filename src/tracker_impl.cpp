@@ -70,16 +70,27 @@ void ProgressTracker::Impl::throw_moved(std::string_view operation) const {
 }
 
 // A further connection, to the file that the first one opened, and not to whatever has its name
-// now.
+// now: that may come and go while this one is opened.
 std::unique_ptr<Connection> ProgressTracker::Impl::open_same_file() const {
-  if (sqlite::file_id(path) != file) {
+  const auto is_same = [&] { return sqlite::file_id(path) == file; };
+  const auto check = [&](const Connection& connection) {
+    if (connection.has_moved() || !is_same()) {
+      throw_moved("open");
+    }
+  };
+  if (!is_same()) {
     throw_moved("open");
   }
-  auto connection = open_connection(path, options, clock);
-  if (sqlite::file_id(path) != file) {
-    throw_moved("open");
+  try {
+    auto connection = open_connection(path, options, clock, check);
+    check(*connection);
+    return connection;
+  } catch (const Error&) {
+    if (!is_same()) {
+      throw_moved("open");
+    }
+    throw;
   }
-  return connection;
 }
 
 std::string ProgressTracker::Impl::flush_marks() {

@@ -85,8 +85,10 @@ ordered_json treatment_object(const Treatment& treatment) {
 // Milliseconds are enough, and do not fill the line with digits.
 double rounded(Seconds duration) { return std::round(duration.count() * 1000) / 1000; }
 
+// In ASCII: JSON itself would let through what a terminal obeys or reorders text for.
 std::string text_of(const ordered_json& document) {
-  return document.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  constexpr bool kInAscii = true;
+  return document.dump(-1, ' ', kInAscii, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-// Everything the tool says in JSON, each as one line without a line break.
+// Everything the tool says in JSON, each as one line of ASCII without a line break.
 //
-// New fields may be added at any time; readers ignore what they do not know. Text is always valid
-// UTF-8. A path that is not has its odd bytes escaped in "path", and all of it in "path_base64",
-// which is there in that case only.
+// New fields may be added at any time; readers ignore what they do not know. A path that is not has
+// its odd bytes escaped in "path", and all of it in "path_base64", which is there in that case
+// only.
 #ifndef PROGRESS_TRACKER_CLI_JSON_OUTPUT_H_
 #define PROGRESS_TRACKER_CLI_JSON_OUTPUT_H_
 

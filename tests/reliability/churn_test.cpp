@@ -1,0 +1,191 @@
+// Threads that come and go, trackers that are opened and closed, thousands of times: nothing piles
+// up.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "campaign.h"
+#include "process.h"
+#include "progress_tracker/progress_tracker.h"
+#include "support.h"
+
+namespace progress_tracker::reliability {
+namespace {
+
+namespace fs = std::filesystem;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+std::int64_t open_files() {
+  return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
+}
+
+std::int64_t resident_bytes() {
+  std::int64_t size = 0;
+  std::int64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+// Bytes that the program has asked for and not given back.
+std::int64_t allocated_bytes() {
+  const auto info = ::mallinfo2();
+  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
+}
+
+// Locks that the kernel holds on a file, whoever has them: the lines of /proc/locks that name it.
+int kernel_locks(const fs::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    return 0;
+  }
+  std::ifstream locks("/proc/locks");
+  int count = 0;
+  const std::string inode = ":" + std::to_string(info.st_ino) + " ";
+  for (std::string line; std::getline(locks, line);) {
+    count += line.find(inode) != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+class ChurnTest : public testing::Test {
+ protected:
+  // Each thread makes calls of every kind, and thus opens a connection.
+  void run_threads(ProgressTracker& tracker, JobId job, int count) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < count; ++i) {
+      threads.emplace_back([&] {
+        const auto claimed = tracker.claim_images(job, 1);
+        if (!claimed.empty()) {
+          tracker.complete(claimed.front());
+        }
+        tracker.get_status_counts(job);
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+  }
+
+  processes::TemporaryDirectory directory_;
+};
+
+TEST_F(ChurnTest, ThreadsLeaveNoDescriptorsBehind) {
+  constexpr int kAtOnce = 4;
+  const std::int64_t count = sized(500, 10'000);
+  ProgressTracker tracker(directory_.database());
+  const JobId job =
+      tracker.create_job("job", test::image_paths(static_cast<std::size_t>(count)), {});
+  run_threads(tracker, job, kAtOnce);
+  run_threads(tracker, job, kAtOnce);
+  const std::int64_t before = open_files();
+  std::int64_t most = 0;
+  for (std::int64_t i = 0; i < count; i += kAtOnce) {
+    run_threads(tracker, job, kAtOnce);
+    most = std::max(most, open_files());
+  }
+  // SQLite keeps a descriptor that it may not close yet for its next connection to the file.
+  EXPECT_LE(most, before + kAtOnce);
+  EXPECT_GE(tracker.get_status_counts(job)->completed, count);
+  report("4.10", "threads that came and went", count, most > before + kAtOnce ? 1 : 0,
+         std::to_string(before) + " descriptors at first, at most " + std::to_string(most));
+}
+
+TEST_F(ChurnTest, OpeningAndClosingLeavesNothingBehind) {
+  const fs::path path = directory_.database();
+  const auto cycle = [&] {
+    ProgressTracker tracker(path);
+    const JobId job = tracker.create_job("job", test::image_paths(200), {});
+    for (const Image& image : tracker.claim_images(job, 20)) {
+      tracker.fail(image, "broken");
+    }
+    run_threads(tracker, job, 2);
+    tracker.checkpoint(job);
+    tracker.sync();
+    tracker.get_images(job);
+    tracker.remove_job(job);
+  };
+  const std::int64_t count = sized(50, 1'000);
+  for (int i = 0; i < 20; ++i) {
+    cycle();
+  }
+  ::malloc_trim(0);
+  const std::int64_t files = open_files();
+  const std::int64_t resident = resident_bytes();
+  const std::int64_t allocated = allocated_bytes();
+  for (std::int64_t i = 0; i < count; ++i) {
+    cycle();
+  }
+  ::malloc_trim(0);
+  EXPECT_EQ(open_files(), files);
+  const std::int64_t grown = std::max(resident_bytes() - resident, allocated_bytes() - allocated);
+  // A sanitizer keeps what was freed.
+  constexpr std::int64_t kMiB = 1 << 20;
+  if (!kSanitized) {
+    EXPECT_LT(grown, kMiB);
+  }
+  report("4.10", "open and close cycles", count,
+         (open_files() != files ? 1 : 0) + (!kSanitized && grown >= kMiB ? 1 : 0),
+         std::to_string(grown / 1'024) + " KiB more memory");
+}
+
+TEST_F(ChurnTest, ClosingLeavesNoLockInTheKernel) {
+  const fs::path path = directory_.database();
+  ProgressTracker tracker(path);
+  const JobId job = tracker.create_job("job", test::image_paths(200), {});
+  tracker.claim_images(job, 5);
+  if (kernel_locks(path) + kernel_locks(path.native() + "-workers") == 0) {
+    GTEST_SKIP() << "this system does not show locks in /proc/locks";
+  }
+  EXPECT_EQ(kernel_locks(path.native() + "-workers"), 1);
+  run_threads(tracker, job, 4);
+
+  tracker.close();
+
+  for (const char* side : {"", "-wal", "-shm", "-workers"}) {
+    EXPECT_EQ(kernel_locks(path.native() + side), 0) << side;
+  }
+}
+
+TEST_F(ChurnTest, TwoTrackersOnOneFileDoNotTakeEachOthersLocks) {
+  const fs::path path = directory_.database();
+  ProgressTracker staying(path);
+  const JobId job = staying.create_job("job", test::image_paths(400), {});
+  const auto held = staying.claim_images(job, 10);
+  const std::int64_t count = sized(50, 1'000);
+  std::int64_t wrong = 0;
+  ProgressTracker watching(path);
+  for (std::int64_t i = 0; i < count; ++i) {
+    {
+      ProgressTracker passing(path);
+      passing.release_images(passing.claim_images(job, 1));
+    }
+    // The one that left closed its descriptors of the same files in the same process.
+    const std::size_t taken = watching.reset_stuck_images(job);
+    EXPECT_EQ(taken, 0U) << "the one that stays was taken for dead";
+    wrong += static_cast<std::int64_t>(taken);
+  }
+  EXPECT_EQ(staying.get_status_counts(job)->processing, 10);
+  for (const Image& image : held) {
+    EXPECT_TRUE(staying.complete(image));
+  }
+  report("4.10", "trackers that passed beside one that stays", count, wrong);
+}
+
+}  // namespace
+}  // namespace progress_tracker::reliability

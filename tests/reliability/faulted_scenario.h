@@ -1,0 +1,105 @@
+// A pipeline's calls while something it needs runs out, and a record outside of the database of
+// what the file has to hold all the same.
+//
+// Every call either does what it says or throws an Error that fits, having changed nothing. Once
+// the fault is lifted the very same call has to work, through the same tracker unless the error was
+// kOutcomeUnknown. All of that is checked against the file itself after each call.
+//
+// Runs in an actor (processes/process.h), because limits and mounts are a process's: what it finds
+// wrong is said on its standard output, and tally_of() collects it in the test.
+#ifndef PROGRESS_TRACKER_TESTS_RELIABILITY_FAULTED_SCENARIO_H_
+#define PROGRESS_TRACKER_TESTS_RELIABILITY_FAULTED_SCENARIO_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "process.h"
+#include "progress_tracker/progress_tracker.h"
+#include "record.h"
+
+namespace progress_tracker::reliability {
+
+struct Fault {
+  std::function<void()> set = [] {};
+  std::function<void()> lift = [] {};
+  bool allows_reading{true};      // so a call that reads has to work under it
+  bool may_be_bad_alloc{false};   // and not only an Error
+  bool only_inside_calls{false};  // because the record could not be kept under it
+};
+
+struct Tally {
+  std::int64_t calls{0};
+  std::int64_t refused{0};
+  std::int64_t unknown{0};
+  std::vector<std::string> wrong;
+
+  Tally& operator+=(const Tally& other);
+};
+
+// ---- In the actor ------------------------------------------------------------------------------
+
+class FaultedScenario {
+ public:
+  FaultedScenario(std::filesystem::path database, Fault fault, unsigned seed);
+
+  // Opens the database under the fault, which stays.
+  void begin();
+  // One round of work, with jobs of its own, which it removes.
+  void work();
+  // Closes the tracker and opens it anew, without the fault.
+  void reopen();
+  // Closes the tracker without the fault, and looks at the file once more.
+  void end();
+
+  // For main(): says the tally and what was wrong. Returns an exit status.
+  int say_tally() const;
+
+ private:
+  using Call = std::function<std::string()>;
+
+  // Does what `call` does, under a fault that is there inside calls only.
+  template <typename Inside>
+  auto under_fault(const Inside& call);
+  void set_fault();
+  void lift_fault();
+  void open();
+  void work_through();
+  void attempt(const processes::Operation& operation, const Call& call);
+  bool try_once(const processes::Operation& operation, const Call& call, bool lifted);
+  void after_failure(const processes::Operation& operation, const processes::Record& after,
+                     bool may_be_done);
+  void lift_and_reopen();
+  void expect_readable();
+  void expect_file(const std::string& when);
+  std::string claim(const std::string& job, JobId id, int limit, std::vector<Image>& claimed);
+  void mark(const std::string& job, std::vector<Image>& claimed);
+  void complain(const std::string& what);
+  int draw(int low, int high);
+
+  const std::filesystem::path database_;
+  const Fault fault_;
+  std::mt19937 random_;
+  std::unique_ptr<ProgressTracker> tracker_;
+  processes::Record record_;
+  int round_{0};
+  bool fault_is_set_{false};
+  bool unknown_{false};  // the tracker has to be opened anew
+  Tally tally_;
+};
+
+// ---- In the test -------------------------------------------------------------------------------
+
+// Runs the actor to its end. Its death by a signal, or hanging, is wrong too.
+Tally tally_of(const std::string& actor, const std::vector<std::string>& arguments);
+
+// As a failed expectation with what was wrong, at most ten lines of it.
+void expect_nothing_wrong(const Tally& tally);
+
+}  // namespace progress_tracker::reliability
+
+#endif  // PROGRESS_TRACKER_TESTS_RELIABILITY_FAULTED_SCENARIO_H_
