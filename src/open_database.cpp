@@ -250,7 +250,9 @@ Database open_database(const std::filesystem::path& given, const Options& option
     if (!options.read_only) {
       check_writable(path, true);
     }
-    header = sqlite::read_header(path);
+    if (!sqlite::creation_was_cut_off(path)) {
+      header = sqlite::read_header(path);
+    }
   }
   const FileKind kind = header.has_value()
                             ? store::kind_of(header->application_id, header->user_version)

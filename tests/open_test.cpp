@@ -111,6 +111,37 @@ TEST_F(OpenTest, ANewFileSaysWhoseItIsBeforeThereIsALog) {
   EXPECT_EQ(header.substr(60, 4), std::string("\0\0\0\2", 4));
 }
 
+// The journal of a first transaction that was cut off, and what had come of the file by then.
+void cut_off_creation(const fs::path& path, std::string_view contents) {
+  std::string journal("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", 8);  // "there was no page before"
+  journal.resize(20);
+  journal += std::string("\x00\x00\x02\x00\x00\x00\x10\x00", 8);  // sectors and pages
+  journal.resize(512);
+  test::write_file(path.native() + "-journal", journal);
+  test::write_file(path, contents);
+}
+
+TEST_F(OpenTest, AFirstTransactionThatWasCutOffHappenedNotAtAll) {
+  for (const std::string& contents : {std::string(), std::string(100, '\0'),
+                                      std::string(4'096, '\0'), std::string(12'288, 'x')}) {
+    SCOPED_TRACE(std::to_string(contents.size()) + " bytes");
+    const fs::path path = directory / std::to_string(contents.size()) / "jobs.db";
+    fs::create_directory(path.parent_path());
+    cut_off_creation(path, contents);
+    Options read_only;
+    read_only.read_only = true;
+    EXPECT_THAT([&] { const ProgressTracker reader(path, read_only); },
+                ThrowsError(ErrorCode::kNotFound));
+    EXPECT_EQ(test::contents_of(path), contents);
+
+    ProgressTracker tracker(path);
+
+    EXPECT_THAT(tracker.list_jobs(), IsEmpty());
+    tracker.create_job("job", image_paths(3), {});
+    EXPECT_EQ(tracker.list_jobs().size(), 1U);
+  }
+}
+
 TEST_F(OpenTest, AZeroByteFileIsNew) {
   const fs::path path = directory / "jobs.db";
   write_file(path, "");

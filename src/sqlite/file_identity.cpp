@@ -192,6 +192,23 @@ std::string check_place(const std::string& path) {
   return check_filesystem(path, std::filesystem::path(path).parent_path().native());
 }
 
+bool creation_was_cut_off(const std::string& path) {
+  // The journal's format: sqlite.org/fileformat2.html, "The Rollback Journal".
+  constexpr std::array<char, 8> kMagic{'\xd9', '\xd5', '\x05', '\xf9',
+                                       '\x20', '\xa1', '\x63', '\xd7'};
+  constexpr std::size_t kPagesBeforeAt = 16;
+  const std::string journal = path + "-journal";
+  struct stat info {};
+  if (::stat(journal.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return false;
+  }
+  std::array<char, kPagesBeforeAt + 4> header{};
+  std::ifstream(journal, std::ios::binary).read(header.data(), header.size());
+  const auto pages_before = header.begin() + kPagesBeforeAt;
+  return std::equal(kMagic.begin(), kMagic.end(), header.begin()) &&
+         std::all_of(pages_before, header.end(), [](char byte) { return byte == 0; });
+}
+
 std::optional<Header> read_header(const std::string& path) {
   // Not SQLite's xFileSize, which takes a file of one byte for an empty one.
   struct stat info {};

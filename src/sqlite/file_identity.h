@@ -27,6 +27,11 @@ std::optional<FileId> file_id(const std::string& path);
 // own; for both, a network file system (kUnsupportedFilesystem). Returns a warning, or "".
 std::string check_place(const std::string& path);
 
+// Whether the file is what a death or a power loss has left of the very first transaction in it:
+// beside it lies a rollback journal that says that there was nothing before. SQLite makes the file
+// empty at the first read, whatever is in it. Reads the journal only.
+bool creation_was_cut_off(const std::string& path);
+
 // What the first 100 bytes of an SQLite file say.
 struct Header {
   std::uint32_t application_id{0};
