@@ -4,6 +4,7 @@
 #   cmake/bootstrap.sh demo       builds the tool and runs it over real images, killing it half-way
 #   cmake/bootstrap.sh test       builds everything and runs every test
 #   cmake/bootstrap.sh sanitize   runs the tests under ASan+UBSan and under TSan
+#   cmake/bootstrap.sh soak       makes everything fail that can, at the size of a release: hours
 #   cmake/bootstrap.sh benchmark  measures the library beside plain programs
 #
 # Packages that are missing (cmake/packages.txt) are installed with apt-get; where none is missing,
@@ -69,6 +70,11 @@ case "${1:-}" in
     ctest --preset asan --parallel "$(nproc)"
     ctest --preset tsan --parallel "$(nproc)"
     ;;
+  soak)
+    install_packages build test
+    build build -DPROGRESS_TRACKER_BUILD_TESTING=ON -DPROGRESS_TRACKER_BUILD_BENCHMARKS=ON
+    exec python3 tests/reliability/soak.py build "${@:2}"
+    ;;
   benchmark)
     install_packages build benchmark
     build build -DCMAKE_BUILD_TYPE=Release -DPROGRESS_TRACKER_BUILD_TESTING=OFF \
@@ -76,7 +82,7 @@ case "${1:-}" in
     cmake --build build --target benchmark
     ;;
   *)
-    echo "usage: cmake/bootstrap.sh demo|test|sanitize|benchmark" >&2
+    echo "usage: cmake/bootstrap.sh demo|test|sanitize|soak|benchmark" >&2
     exit 2
     ;;
 esac

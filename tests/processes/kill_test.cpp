@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "../reliability/campaign.h"
 #include "audit.h"
 #include "process.h"
 #include "progress_tracker/error.h"
@@ -536,6 +537,12 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
     }
     record.worker_died();
   }
+  reliability::report(
+      "G1", "kill -9 at a random time", kills, 0,
+      std::to_string(acknowledged) + " calls acknowledged, longest open " +
+          std::to_string(
+              std::chrono::duration_cast<std::chrono::milliseconds>(longest_open).count()) +
+          " ms");
   std::cout << kills << " kills, " << acknowledged << " calls acknowledged, none lost; begun and "
             << "done " << begun_and_done << ", begun and not done " << begun_and_not_done
             << "; the longest open took "
@@ -630,6 +637,8 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
   EXPECT_EQ(audit.number("SELECT count(*) FROM images WHERE attempts <> deaths + 1"), 0)
       << "only a death gives an image to another worker";
   EXPECT_LE(audit.number("SELECT max(deaths) FROM images"), kills);
+  reliability::report("G1", "kill -9 of one of four workers", kills, 0,
+                      std::to_string(claims.size()) + " claims, none given twice");
   std::cout << kills << " kills, " << claims.size() << " claims of " << images << " images\n";
 }
 
