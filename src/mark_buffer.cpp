@@ -1,5 +1,6 @@
 #include "mark_buffer.h"
 
+#include <new>
 #include <utility>
 
 #include "store/state.h"
@@ -18,12 +19,14 @@ bool MarkBuffer::is_known_open(ImageId image, const std::optional<sqlite::LogSta
 }
 
 void MarkBuffer::add(Outcome mark, Time now) {
-  if (mark.error.has_value()) {
-    held_error_.add(mark.id);
-  } else {
-    held_completed_.add(mark.id);
-  }
+  ImageRuns& held = mark.error.has_value() ? held_error_ : held_completed_;
   marks_.push_back(std::move(mark));
+  try {
+    held.add(marks_.back().id);
+  } catch (...) {
+    marks_.pop_back();  // all of it or nothing: what counts as held is not asked for again
+    throw;
+  }
   if (marks_.size() == 1) {
     oldest_ = now;
   }
@@ -46,22 +49,31 @@ void MarkBuffer::know_open(std::span<const ImageId> images,
 }
 
 void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
-                           const std::optional<sqlite::LogState>& after) {
+                           const std::optional<sqlite::LogState>& after) noexcept {
   if (before.has_value() && before == open_as_of_) {
-    // What the marks did not touch stands as it stood.
-    open_as_of_ = after;
-    for (std::span<const Outcome> left = marks_; !left.empty();) {
-      std::size_t length = 1;
-      while (length < left.size() && store::are_neighbours(left[length - 1].id, left[length].id)) {
-        ++length;
-      }
-      open_.remove(left.front().id, left[length - 1].id);
-      left = left.subspan(length);
+    try {
+      know_marked();
+      open_as_of_ = after;
+    } catch (const std::bad_alloc&) {
+      open_.clear();
+      open_as_of_ = std::nullopt;
     }
   }
   marks_.clear();
   held_completed_.clear();
   held_error_.clear();
+}
+
+// What the marks did not touch stands as it stood.
+void MarkBuffer::know_marked() {
+  for (std::span<const Outcome> left = marks_; !left.empty();) {
+    std::size_t length = 1;
+    while (length < left.size() && store::are_neighbours(left[length - 1].id, left[length].id)) {
+      ++length;
+    }
+    open_.remove(left.front().id, left[length - 1].id);
+    left = left.subspan(length);
+  }
 }
 
 }  // namespace progress_tracker

@@ -43,9 +43,11 @@ class MarkBuffer {
 
   // The marks were committed by the transaction that took the log from `before` to `after`, alone.
   void committed(const std::optional<sqlite::LogState>& before,
-                 const std::optional<sqlite::LogState>& after);
+                 const std::optional<sqlite::LogState>& after) noexcept;
 
  private:
+  void know_marked();
+
   static constexpr std::chrono::seconds kLongest{1};
 
   // How many runs of images are remembered as handed out: some megabytes.

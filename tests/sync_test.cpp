@@ -16,6 +16,7 @@
 #include <functional>
 #include <future>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -298,6 +299,47 @@ TEST_F(SyncTest, ARefusedSyncOfTheDirectoryIsAnIoErrorToo) {
   tracker.create_job("job", image_paths(3), {});
   refuse_what_ends_with(directory.path().filename().string());
   EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kIo));
+}
+
+// A checkpoint syncs the log before it copies it. If that is refused once, later syncs lie.
+TEST_F(SyncTest, AfterARefusedSyncForACheckpointNothingIsAcknowledged) {
+  for (const auto synchronous : {Options::Synchronous::kNormal, Options::Synchronous::kFull}) {
+    const fs::path database = directory / (synchronous == Options::Synchronous::kFull ? "f" : "n");
+    const std::string its_log = database.string() + "-wal";
+    ProgressTracker tracker(database, {.synchronous = synchronous});
+    const JobId job = tracker.create_job("job", image_paths(100), {});
+    const auto images = tracker.claim_images(job, 100);
+    // The first sync in a call that checkpoints, and only that one: SQLite writes the pages to the
+    // database afterwards, and those of a commit to the log before.
+    bool refused = false;
+    const std::string message(60'000, 'm');
+    std::optional<ErrorCode> code;
+    std::size_t next = 0;
+    for (; next < images.size() && !refused && !code.has_value(); ++next) {
+      refuse([&](const std::string& file) {
+        return file == its_log &&
+               fs::file_size(its_log) >= sqlite::CheckpointGuard::kTryPages * 4'120U &&
+               !std::exchange(refused, true);
+      });
+      try {
+        tracker.fail(images[next], message);
+      } catch (const Error& error) {
+        code = error.code();
+      }
+    }
+    refuse({});
+    EXPECT_TRUE(refused);
+    // What only has to survive deaths was done; what has to be on the disk, nobody knows.
+    EXPECT_EQ(code, synchronous == Options::Synchronous::kFull
+                        ? std::optional(ErrorCode::kOutcomeUnknown)
+                        : std::nullopt);
+    EXPECT_THAT([&] { tracker.fail(images[next], message); },
+                ThrowsError(ErrorCode::kOutcomeUnknown));
+    EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+    tracker.close();
+    ProgressTracker again(database);
+    EXPECT_EQ(again.get_status_counts(job)->error, static_cast<std::int64_t>(next));
+  }
 }
 
 // The log that a killed worker left is gone on with, not copied into the file and begun anew.

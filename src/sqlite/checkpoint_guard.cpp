@@ -18,6 +18,9 @@ std::string CheckpointGuard::after_commit(Connection& writer) {
   try {
     checkpoint(writer, frames >= kWaitPages);
   } catch (const Failure& failure) {
+    if (failure.code() == SQLITE_IOERR_FSYNC || failure.code() == SQLITE_IOERR_DIR_FSYNC) {
+      disk_has_refused_ = true;
+    }
     if (failure.primary() != SQLITE_BUSY) {
       return std::string("checkpoint of the write-ahead log: ") + failure.what();
     }

@@ -34,6 +34,10 @@ class CheckpointGuard {
   // returned, to be logged once no lock is held. Empty: all is well.
   std::string after_commit(Connection& writer);
 
+  // Whether the disk has ever refused to sync for a checkpoint. The kernel forgets what it could
+  // not write, so that later syncs of the log would falsely succeed.
+  bool disk_has_refused() const { return disk_has_refused_; }
+
  private:
   void checkpoint(Connection& writer, bool wait);
 
@@ -42,6 +46,7 @@ class CheckpointGuard {
   // Touched only by the holder of the writer's place.
   int last_frames_{0};
   int next_try_{kTryPages};
+  bool disk_has_refused_{false};
 };
 
 }  // namespace progress_tracker::sqlite

@@ -267,6 +267,9 @@ void Transactions::end_write(std::string_view operation, Connection& connection,
   } catch (const std::bad_alloc&) {
     // The work is done and committed. A later commit will checkpoint.
   }
+  if (guard_.disk_has_refused()) {
+    poison();  // this commit stands, and any power loss may cost what no sync will save
+  }
 }
 
 // In WAL mode SQLite itself goes on with a file that nobody else can find any more.

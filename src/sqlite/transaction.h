@@ -9,9 +9,10 @@
 //   after a crash (BUSY_RECOVERY), the WAL start  Options::retry_delay, doubling max_retries times,
 //   race (PROTOCOL)                               until busy_timeout is used up: kBusy
 //   busy at COMMIT, transaction still open        only the COMMIT again, until then: kBusy
-//   I/O error at COMMIT, or at the sync that      nobody knows what became of it: kOutcomeUnknown,
-//   kFull waits for                               and no further transaction is begun
-//   anything else                                 rolled back, thrown, never repeated
+//   I/O error or no memory at COMMIT, or I/O      nobody knows what became of it: kOutcomeUnknown,
+//   error at the sync that kFull waits for        and no further transaction is begun
+//   the disk refuses to sync for a checkpoint     the commit before it stands; as above from then
+//   on anything else                                 rolled back, thrown, never repeated
 #ifndef PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
 #define PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
 

@@ -57,6 +57,11 @@ class Play {
         worlds_.worker_ended();  // that it cannot say its farewell does not keep it from closing
       }
       EXPECT_EQ(worlds_.done(operation, answer), "");
+      if (!operation[0].starts_with("mark")) {
+        earlier_ = worlds_;
+      } else if (buffered_) {
+        earlier_.perhaps(worlds_);
+      }
       return true;
     } catch (const Error& error) {
       last_error_ = error.what();
@@ -66,6 +71,9 @@ class Play {
       EXPECT_NE(error.code(), ErrorCode::kForeignDatabase) << error.what();
       if (error.code() == ErrorCode::kOutcomeUnknown) {
         worlds_.perhaps_done(operation);
+        if (buffered_) {
+          worlds_.perhaps(earlier_);  // what was held is lost with it
+        }
         player_.drop();
         worlds_.worker_died();
       } else if (operation[0] == "sync") {
@@ -113,6 +121,7 @@ class Play {
   const std::filesystem::path database_;
   const Fault& fault_;
   Worlds worlds_;
+  Worlds earlier_{worlds_};  // before and between the marks that may still be held in memory
   Player player_;
   const bool buffered_;
   std::string last_error_;

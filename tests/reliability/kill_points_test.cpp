@@ -145,7 +145,7 @@ TEST_P(KillPointsTest, NorByASecondDeathDuringRecovery) {
          HasFailure() ? 1 : 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Scenarios, KillPointsTest, testing::ValuesIn(scenarios()),
+INSTANTIATE_TEST_SUITE_P(Scenarios, KillPointsTest, testing::ValuesIn(scenarios_that_commit()),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

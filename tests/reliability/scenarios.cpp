@@ -125,6 +125,12 @@ Record almost_full_log(const fs::path& database) {
   return record;
 }
 
+Options buffered() {
+  Options options;
+  options.mark_buffer = 3;
+  return options;
+}
+
 Options full() {
   Options options;
   options.synchronous = Options::Synchronous::kFull;
@@ -248,6 +254,18 @@ std::vector<Scenario> all() {
         {"counts", "a"}},
        {}},
       {"every_commit_synced", prepared(twelve), working, full()},
+      {"buffered_marks",
+       prepared(twelve),
+       {{"claim", "a", "6"},
+        {"mark_completed", "a", image("a", 0)},
+        {"mark_error", "a", image("a", 1), "broken"},
+        {"mark_completed", "a", image("a", 2)},
+        {"mark_error", "a", image("a", 3), "broken"},
+        {"checkpoint", "a"},
+        {"mark_completed", "a", image("a", 4)},
+        {"mark_completed", "a", image("a", 8)},
+        {"counts", "a"}},
+       buffered()},
       {"closed_and_opened",
        prepared(twelve),
        {{"claim", "a", "4"},
@@ -263,6 +281,12 @@ std::vector<Scenario> all() {
 }
 
 }  // namespace
+
+std::vector<Scenario> scenarios_that_commit() {
+  std::vector<Scenario> chosen = scenarios();
+  std::erase_if(chosen, [](const Scenario& each) { return each.options.mark_buffer > 0; });
+  return chosen;
+}
 
 const std::vector<Scenario>& scenarios() {
   static const std::vector<Scenario> kAll = all();

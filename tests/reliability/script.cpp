@@ -277,6 +277,10 @@ void Worlds::worker_ended() {
   }
 }
 
+void Worlds::perhaps(const Worlds& others) {
+  possible_.insert(possible_.end(), others.possible_.begin(), others.possible_.end());
+}
+
 std::string Worlds::compare(const Picture& found) {
   for (const Record& record : possible_) {
     if (record.picture() == found) {

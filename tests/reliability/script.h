@@ -33,6 +33,9 @@ struct Scenario {
 // All of them: at least one for each thing that a tracker does with the file.
 const std::vector<Scenario>& scenarios();
 
+// Those where what returned is committed: all but the ones with a mark_buffer.
+std::vector<Scenario> scenarios_that_commit();
+
 // A directory in memory where the system has one, as these tests make many thousands; else where
 // temporary files are.
 class ScratchDirectory {
@@ -103,6 +106,7 @@ class Worlds {
   void worker_died();
   // In order or not.
   void worker_ended();
+  void perhaps(const Worlds& others);
 
   // "": this is what it may hold; else what is different from the likeliest.
   std::string compare(const Picture& found);
