@@ -7,13 +7,12 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace progress_tracker {
 namespace {
 
-// fork() has no argument, so what its handlers need has to be found without one. The state is
-// never destroyed: a fork() may come while static objects are being destroyed.
 struct ForkState {
   std::atomic<std::uint64_t> generation{0};
 
@@ -21,31 +20,47 @@ struct ForkState {
   std::vector<int> descriptors;  // guarded by mutex, which the forking thread holds across fork()
 };
 
-ForkState& fork_state() {
-  static ForkState& state = []() -> ForkState& {
-    auto* made = new ForkState;  // NOLINT(cppcoreguidelines-owning-memory): lives for ever
-    pthread_atfork([] { fork_state().mutex.lock(); }, [] { fork_state().mutex.unlock(); },
-                   [] {
-                     ForkState& child = fork_state();
-                     child.generation.fetch_add(1, std::memory_order_relaxed);
-                     for (const int fd : child.descriptors) {
-                       ::close(fd);
-                     }
-                     child.descriptors.clear();
-                     child.mutex.unlock();
-                   });
-    return *made;
-  }();
-  return state;
-}
+// fork() has no argument, so what its handlers need has to be found without one. Never destroyed: a
+// fork() may come while static objects are being destroyed. Made without memory, so that asking for
+// it cannot fail.
+union Undestroyed {
+  constexpr Undestroyed() : state{} {}
+  ~Undestroyed() {}  // NOLINT(modernize-use-equals-default): that would be deleted
+  ForkState state;
+};
+constinit Undestroyed undestroyed;
+
+ForkState& fork_state() noexcept { return undestroyed.state; }
 
 }  // namespace
+
+void watch_forks() {
+  static const bool watched = [] {
+    const int error =
+        pthread_atfork([] { fork_state().mutex.lock(); }, [] { fork_state().mutex.unlock(); },
+                       [] {
+                         ForkState& child = fork_state();
+                         child.generation.fetch_add(1, std::memory_order_relaxed);
+                         for (const int fd : child.descriptors) {
+                           ::close(fd);
+                         }
+                         child.descriptors.clear();
+                         child.mutex.unlock();
+                       });
+    if (error != 0) {
+      throw std::bad_alloc();
+    }
+    return true;
+  }();
+  static_cast<void>(watched);
+}
 
 std::uint64_t fork_generation() noexcept {
   return fork_state().generation.load(std::memory_order_relaxed);
 }
 
 int open_closed_at_fork(const char* path, int flags, unsigned mode) {
+  watch_forks();
   ForkState& state = fork_state();
   const std::lock_guard lock(state.mutex);
   state.descriptors.reserve(state.descriptors.size() + 1);

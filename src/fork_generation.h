@@ -6,7 +6,10 @@
 
 namespace progress_tracker {
 
-// A number that changes in the child at every fork(). What was made under another number belongs
+// From the first call on, forks are noticed. Throws std::bad_alloc.
+void watch_forks();
+
+// A number that changes in the child at every fork() since. What was made under another number belongs
 // to an ancestor and must not be touched. One relaxed load.
 std::uint64_t fork_generation() noexcept;
 

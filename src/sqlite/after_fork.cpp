@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <new>
 
 #include "fork_generation.h"
 
@@ -57,9 +58,13 @@ void unlock_static_mutexes() {
 }  // namespace
 
 void prepare_for_forks() {
-  static const int registered = [] {
-    sqlite3_initialize();
-    return pthread_atfork(lock_static_mutexes, unlock_static_mutexes, unlock_static_mutexes);
+  watch_forks();
+  static const bool registered = [] {
+    if (sqlite3_initialize() != SQLITE_OK ||
+        pthread_atfork(lock_static_mutexes, unlock_static_mutexes, unlock_static_mutexes) != 0) {
+      throw std::bad_alloc();
+    }
+    return true;
   }();
   static_cast<void>(registered);
   if (fork_generation() == 0) {

@@ -18,10 +18,15 @@
 namespace progress_tracker::reliability {
 namespace {
 
-class AllocationTest : public testing::TestWithParam<std::tuple<Scenario, Memory>> {
+// A base, so that it comes before anything uses SQLite.
+struct InstalledFirst {
+  InstalledFirst() { install_failing_memory(); }
+};
+
+class AllocationTest : public testing::TestWithParam<std::tuple<Scenario, Memory>>,
+                       private InstalledFirst {
  protected:
   AllocationTest() {
-    install_failing_memory();
     set_log_level(LogLevel::kOff);
     scenario_.options.retry_delay = std::chrono::milliseconds(1);
     scenario_.options.busy_timeout = std::chrono::seconds(10);
