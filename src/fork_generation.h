@@ -9,8 +9,8 @@ namespace progress_tracker {
 // From the first call on, forks are noticed. Throws std::bad_alloc.
 void watch_forks();
 
-// A number that changes in the child at every fork() since. What was made under another number belongs
-// to an ancestor and must not be touched. One relaxed load.
+// A number that changes in the child at every fork() since. What was made under another number
+// belongs to an ancestor and must not be touched. One relaxed load.
 std::uint64_t fork_generation() noexcept;
 
 // open(2), with O_CLOEXEC, of a descriptor that every child closes right after fork(), until
