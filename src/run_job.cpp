@@ -544,7 +544,9 @@ bool Run::others_are_busy() {
   const auto find = [&jobs](JobId id) {
     return std::find_if(jobs.begin(), jobs.end(), [id](const Job& job) { return job.id == id; });
   };
-  for (auto job = find(job_); job != jobs.end() && job->upstream;) {
+  auto job = find(job_);
+  // No further than there are jobs: on a damaged file they may feed each other.
+  for (std::size_t left = jobs.size(); left > 0 && job != jobs.end() && job->upstream; --left) {
     job = find(*job->upstream);
     if (job != jobs.end() && job->counts.pending + job->counts.processing > 0) {
       return true;

@@ -36,6 +36,11 @@ Connection::Connection(const std::string& path, OpenMode mode) {
     throw Failure(code, message);
   }
   sqlite3_busy_handler(db_, &Connection::on_busy, this);
+  // Nobody's schema can make us run code, and ours has none to run: its views are for others.
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_VIEW, 0, nullptr);
   // Only CheckpointGuard checkpoints.
   sqlite3_wal_autocheckpoint(db_, 0);
 }
@@ -53,10 +58,6 @@ void Connection::leak() noexcept {
 }
 
 void Connection::configure(const Options& options) {
-  // Nobody's schema can make us run code, and ours has none to run.
-  sqlite3_db_config(db_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  sqlite3_db_config(db_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
   // Checkpoints only under the guard (checkpoint_guard.h).
   sqlite3_wal_autocheckpoint(db_, 0);
   sqlite3_wal_hook(db_, &Connection::on_commit_to_wal, this);
@@ -115,6 +116,8 @@ void Connection::fail(int code, const char* sql) const {
   }
   throw Failure(code, std::string(sqlite3_errmsg(db_)) + " [" + sql + "]");
 }
+
+void fail_corrupt(const std::string& what) { throw Failure(SQLITE_CORRUPT, what); }
 
 bool Connection::has_moved() const {
   int moved = 0;
@@ -210,6 +213,12 @@ bool Query::next() {
     connection_.fail(code, sql_);
   }
   return false;
+}
+
+void Query::require_row() {
+  if (!next()) {
+    fail_corrupt(std::string("a row is missing [") + sql_ + "]");
+  }
 }
 
 void Query::run() {

@@ -34,6 +34,10 @@ class Failure : public std::runtime_error {
   int code_;
 };
 
+// Throws the failure of a file that says what no sound file says. A rule that the schema declares
+// holds only for what was written under it.
+[[noreturn]] void fail_corrupt(const std::string& what);
+
 // Bytes that are stored as TEXT where they are valid UTF-8 and as BLOB where not: a pure function
 // of the bytes, so that equal bytes are equal in the file.
 struct Bytes {
@@ -169,6 +173,9 @@ class Query {
 
   // Steps to the next row; false: there is none.
   bool next();
+
+  // The same where a sound file has one.
+  void require_row();
 
   // Runs a statement that gives no rows.
   void run();

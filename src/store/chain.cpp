@@ -126,7 +126,7 @@ std::int64_t ChainFeed::directory_of(Connection& connection, std::int64_t upstre
   if (upstream_directory != upstream_directory_) {
     Query(connection, kCopyDirectorySql, job_, upstream_directory).run();
     Query copied(connection, kSelectCopiedDirectorySql, job_, upstream_directory);
-    copied.next();
+    copied.require_row();
     directory_ = copied.integer(0);
     upstream_directory_ = upstream_directory;
   }
@@ -137,7 +137,7 @@ std::int64_t ChainFeed::split_of(Connection& connection, std::int64_t upstream_s
   const auto [place, is_new] = splits_.try_emplace(upstream_split, 0);
   if (is_new) {
     Query query(connection, kSelectSplitNameSql, upstream_split);
-    query.next();
+    query.require_row();
     place->second = split_id(connection, job_, query.text(0));
   }
   return place->second;
@@ -147,7 +147,7 @@ std::vector<ChainFeed> feeds_of(Connection& connection, JobId upstream) {
   std::vector<ChainFeed> feeds;
   Query query(connection, kSelectFeedsSql, upstream);
   while (query.next()) {
-    feeds.emplace_back(JobId{query.integer(0)}, query.integer(1) == 1, query.integer(2),
+    feeds.emplace_back(JobId{query.integer(0)}, query.integer(1) == 1, published_in(query, 2),
                        query.integer(3));
   }
   return feeds;
@@ -155,8 +155,8 @@ std::vector<ChainFeed> feeds_of(Connection& connection, JobId upstream) {
 
 ChainFeed feed_being_loaded(Connection& connection, JobId job) {
   Query query(connection, kSelectFeedSql, job);
-  query.next();
-  return {job, /*ready=*/false, query.integer(0), query.integer(1)};
+  query.require_row();
+  return {job, /*ready=*/false, published_in(query, 0), query.integer(1)};
 }
 
 bool load_chain_piece(Connection& connection, const JobRow& upstream, ChainFeed& feed,

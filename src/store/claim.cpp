@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "store/counts.h"
@@ -58,7 +60,12 @@ void append(Connection& connection, ImageReader& reader, const char* sql, std::i
   Query query(connection, sql, after, last, wanted);
   while (query.next()) {
     candidates.images.push_back(reader.read(query));
-    candidates.images.back().attempt = static_cast<int>(query.integer(4));
+    const std::int64_t attempts = query.integer(4);
+    if (attempts < 0 || attempts >= std::numeric_limits<int>::max()) {
+      sqlite::fail_corrupt(describe(candidates.images.back().id) + " cannot have been started " +
+                           std::to_string(attempts) + " times");
+    }
+    candidates.images.back().attempt = static_cast<int>(attempts);
     candidates.splits.push_back(query.integer(3));
   }
 }
@@ -67,7 +74,9 @@ void append(Connection& connection, ImageReader& reader, const char* sql, std::i
 Candidates without_death(Connection& connection, const JobRow& job, std::int64_t limit) {
   Candidates candidates;
   // Nearly all above the mark are pending.
-  const auto expected = static_cast<std::size_t>(std::min(limit, job.published - job.started));
+  constexpr std::int64_t kMostExpected = 65'536;  // the mark is only what the file says
+  const auto expected =
+      static_cast<std::size_t>(std::min({limit, job.published - job.started, kMostExpected}));
   candidates.images.reserve(expected);
   candidates.splits.reserve(expected);
   ImageReader reader(connection);

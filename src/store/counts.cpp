@@ -1,5 +1,7 @@
 #include "store/counts.h"
 
+#include "store/jobs.h"
+
 namespace progress_tracker::store {
 namespace {
 
@@ -37,7 +39,15 @@ StatusCounts counts_in(const Query& query) {
   counts.processing = query.integer(1);
   counts.completed = query.integer(2);
   counts.error = query.integer(3);
-  counts.pending = query.integer(0) - counts.processing - counts.completed - counts.error;
+  const std::int64_t total = query.integer(0);
+  const auto is_part = [](std::int64_t count, std::int64_t of) {
+    return 0 <= count && count <= of;
+  };
+  if (!is_part(counts.processing, total) || !is_part(counts.completed, total - counts.processing) ||
+      !is_part(counts.error, total - counts.processing - counts.completed)) {
+    sqlite::fail_corrupt("the counts of a job do not add up");
+  }
+  counts.pending = total - counts.processing - counts.completed - counts.error;
   return counts;
 }
 
@@ -106,9 +116,13 @@ Progress checkpointed_progress(Connection& connection, JobId job) {
   Progress progress;
   progress.total_images = status_counts(connection, job).total();
   Query query(connection, kSelectCheckpointSql, job);
-  query.next();
+  query.require_row();
   progress.processed_count = query.integer(0);
   progress.error_count = query.integer(1);
+  if (progress.processed_count < 0 || progress.processed_count > progress.total_images ||
+      progress.error_count < 0 || progress.error_count > progress.total_images) {
+    sqlite::fail_corrupt("the checkpoint of " + describe(job) + " counts more images than it has");
+  }
   progress.pending_count = progress.total_images - progress.processed_count - progress.error_count;
   return progress;
 }

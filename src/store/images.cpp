@@ -106,7 +106,7 @@ std::vector<std::int64_t> page(Connection& connection, const JobRow& job,
 
 ImageRecord record_of(Connection& connection, ImageReader& reader, ImageId id) {
   Query query(connection, kSelectRecordSql, id);
-  query.next();
+  query.require_row();
   ImageRecord record;
   record.image = reader.read(query);
   record.job_id = job_of(record.image.id);
@@ -135,7 +135,7 @@ Image ImageReader::read(const Query& query) {
   const std::int64_t directory = query.integer(1);
   if (directory != directory_) {
     Query path(connection_, kSelectDirectoryPathSql, directory);
-    path.next();
+    path.require_row();
     directory_path_ = path.text(0);
     directory_ = directory;
   }
@@ -154,7 +154,7 @@ const std::string& ImageReader::split_name(std::int64_t split) {
     const auto [place, is_new] = splits_.try_emplace(split);
     if (is_new) {
       Query name(connection_, kSelectSplitNameSql, split);
-      name.next();
+      name.require_row();
       place->second = name.text(0);
     }
     split_ = split;
@@ -203,7 +203,7 @@ std::vector<ErrorGroup> error_summary(Connection& connection, const JobRow& job,
   Query query(connection, kSummarizeErrorsSql, job.first_id(), job.last_id(), limit);
   while (query.next()) {
     Query example(connection, kSelectImageSql, query.integer(2));
-    example.next();
+    example.require_row();
     groups.push_back({query.text(0), query.integer(1), reader.read(example).path});
   }
   return groups;

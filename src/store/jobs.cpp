@@ -34,10 +34,23 @@ std::optional<JobRow> find_job(Connection& connection, JobId job) {
   if (!query.next()) {
     return std::nullopt;
   }
-  return JobRow{.id = job,
-                .published = query.integer(0),
-                .started = query.integer(1),
-                .batched = query.integer(2)};
+  const JobRow row{.id = job,
+                   .published = published_in(query, 0),
+                   .started = query.integer(1),
+                   .batched = query.integer(2)};
+  if (row.started < 0 || row.started > row.published || row.batched < 0 ||
+      row.batched > row.published) {
+    sqlite::fail_corrupt(describe(job) + " has marks beyond its images");
+  }
+  return row;
+}
+
+std::int64_t published_in(const Query& query, int column) {
+  const std::int64_t published = query.integer(column);
+  if (published < 0 || published > kMaxSequence) {
+    sqlite::fail_corrupt("a job cannot have " + std::to_string(published) + " images");
+  }
+  return published;
 }
 
 JobRow require_job(Connection& connection, std::string_view operation, JobId job) {
@@ -85,7 +98,14 @@ std::string describe(BatchId batch) {
 }
 
 std::chrono::system_clock::time_point to_time(std::int64_t ms) {
-  return std::chrono::system_clock::time_point(std::chrono::milliseconds(ms));
+  using Clock = std::chrono::system_clock;
+  using std::chrono::milliseconds;
+  constexpr auto kFirst = std::chrono::ceil<milliseconds>(Clock::time_point::min());
+  constexpr auto kLast = std::chrono::floor<milliseconds>(Clock::time_point::max());
+  if (ms < kFirst.time_since_epoch().count() || ms > kLast.time_since_epoch().count()) {
+    sqlite::fail_corrupt("a time is out of range");
+  }
+  return Clock::time_point(milliseconds(ms));
 }
 
 }  // namespace progress_tracker::store

@@ -156,6 +156,9 @@ bool ListLoad::walk_names(Connection& connection, Position& position,
     if (!existing.next()) {
       continue;
     }
+    if (job_of(ImageId{existing.integer(0)}) != position.job) {
+      sqlite::fail_corrupt("a path of " + describe(position.job) + " is that of another's image");
+    }
     number_[index] = 0;
     if (sequence_of(ImageId{existing.integer(0)}) <= position.published) {
       place_[index] = -existing.integer(0);

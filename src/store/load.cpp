@@ -84,7 +84,7 @@ LoadTarget read_target(Query& query, const IsLoading& is_loading) {
   }
   target.job = JobId{query.integer(0)};
   target.ready = query.integer(1) == 1;
-  target.published = query.integer(3);
+  target.published = published_in(query, 3);
   if (!query.is_null(4)) {
     target.upstream = JobId{query.integer(4)};
   }
@@ -119,6 +119,9 @@ void clear_job_piece(Connection& connection, JobId job) {
     }
   }
   Query(connection, kDeleteJobSql, job).run();
+  if (connection.changes() == 0) {
+    sqlite::fail_corrupt(describe(job) + " cannot be removed");
+  }
 }
 
 }  // namespace
@@ -177,6 +180,10 @@ bool clear_leftovers_piece(Connection& connection, const IsLoading& is_loading) 
       clear_job_piece(connection, job);
       return true;
     }
+    if (ready && query.is_null(3)) {
+      // An index that says so of a job which is finished would say it for ever.
+      sqlite::fail_corrupt(describe(job) + " is not unfinished");
+    }
     if (is_loading(WorkerId{query.integer(3)}, job)) {
       continue;
     }
@@ -187,7 +194,7 @@ bool clear_leftovers_piece(Connection& connection, const IsLoading& is_loading) 
     }
     if (!ready) {
       hide_job(connection, job);
-    } else if (!clear_images_piece(connection, job, query.integer(4))) {
+    } else if (!clear_images_piece(connection, job, published_in(query, 4))) {
       Query(connection, "UPDATE job SET loader = NULL WHERE id = ?", job).run();
     }
     return true;

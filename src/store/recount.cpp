@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "store/counts.h"
+#include "store/jobs.h"
 #include "store/schema.h"
 
 namespace progress_tracker::store {
@@ -59,8 +60,12 @@ std::vector<Recount::Split> stored_counts(Connection& connection, JobId job) {
     split.stored.processing = query.integer(3);
     split.stored.completed = query.integer(4);
     split.stored.error = query.integer(5);
-    split.stored.pending =
-        query.integer(2) - split.stored.processing - split.stored.completed - split.stored.error;
+    // Whatever they are, and unsigned, so that none overflows: they are only shown.
+    const auto as_unsigned = [&](int column) {
+      return static_cast<std::uint64_t>(query.integer(column));
+    };
+    split.stored.pending = static_cast<std::int64_t>(as_unsigned(2) - as_unsigned(3) -
+                                                     as_unsigned(4) - as_unsigned(5));
   }
   return splits;
 }
@@ -84,7 +89,7 @@ Recount recount(Connection& connection, JobId job) {
     return found;
   }
   found.name = marks.text(0);
-  found.published = marks.integer(1);
+  found.published = published_in(marks, 1);
   found.started = marks.integer(2);
   found.all_started = found.published;
 

@@ -1,5 +1,7 @@
 #include "store/state.h"
 
+#include <string>
+
 namespace progress_tracker::store {
 namespace {
 
@@ -13,7 +15,7 @@ constexpr char kInsertStatesSql[] =
 // Params: worker, now, id.
 constexpr char kStartAgainSql[] =
     "UPDATE state SET status = 1, attempts = attempts + 1, worker = ?1, started_at = ?2, "
-    "changed_at = ?2 WHERE id = ?3";
+    "changed_at = ?2 WHERE id = ?3 AND status = 0";
 // Params: started, job.
 constexpr char kSetStartedSql[] = "UPDATE job SET started = ? WHERE id = ?";
 
@@ -39,6 +41,11 @@ void insert_rows(Connection& connection, ImageId first, ImageId last, Status sta
 
 void start_row_again(Connection& connection, ImageId image, WorkerId worker, std::int64_t now) {
   Query(connection, kStartAgainSql, worker, now, image).run();
+  if (connection.changes() == 0) {
+    // Its index said that it was pending. A completed image stays completed.
+    sqlite::fail_corrupt("image " + std::to_string(static_cast<std::int64_t>(image)) +
+                         " is not pending");
+  }
 }
 
 void set_started(Connection& connection, JobId job, std::int64_t started) {

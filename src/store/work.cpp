@@ -199,7 +199,7 @@ void StateChanges::complete_run(JobChanges& job, std::span<const Outcome> run, M
 std::size_t StateChanges::complete_processing(std::span<const Outcome> run) {
   std::size_t good = 0;
   for (Query query(connection_, kSelectStatesSql, run.front().id, run.back().id); query.next();) {
-    if (query.integer(0) != number(run[good].id) ||
+    if (good == run.size() || query.integer(0) != number(run[good].id) ||
         static_cast<Status>(query.integer(1)) != Status::kProcessing ||
         (run.front().attempt != 0 && query.integer(2) != run.front().attempt)) {
       break;

@@ -1,5 +1,6 @@
 #include "store/workers.h"
 
+#include <limits>
 #include <string_view>
 
 #include "store/counts.h"
@@ -63,6 +64,10 @@ std::vector<WorkerId> holders(Connection& connection) {
     if (!query.next() || query.is_null(0)) {
       return found;
     }
+    // Text, or an index out of order, would have us ask for ever.
+    if (query.integer(0) <= last) {
+      sqlite::fail_corrupt("an image is held by what is no worker's id");
+    }
     last = query.integer(0);
     found.push_back(WorkerId{last});
   }
@@ -71,7 +76,7 @@ std::vector<WorkerId> holders(Connection& connection) {
 struct Held {
   std::int64_t id;
   std::int64_t split;
-  int deaths;
+  std::int64_t deaths;
 };
 
 std::vector<Held> held_by(Connection& connection, const JobRow& job, WorkerId worker,
@@ -79,7 +84,10 @@ std::vector<Held> held_by(Connection& connection, const JobRow& job, WorkerId wo
   std::vector<Held> held;
   Query query(connection, kSelectHeldSql, worker, job.first_id(), job.last_id(), limit);
   while (query.next()) {
-    held.push_back({query.integer(0), query.integer(1), static_cast<int>(query.integer(2))});
+    held.push_back({query.integer(0), query.integer(1), query.integer(2)});
+    if (held.back().deaths < 0 || held.back().deaths >= std::numeric_limits<int>::max()) {
+      sqlite::fail_corrupt("an image's workers cannot have died so often");
+    }
   }
   return held;
 }
@@ -181,7 +189,7 @@ TakenBack take_back(Connection& connection, const JobRow& job, WorkerId self, bo
     Query update(connection, kTakeBackSql);
     for (const Held& held :
          held_by(connection, job, worker, limit - static_cast<std::int64_t>(taken.total()))) {
-      const int deaths = held.deaths + death;
+      const std::int64_t deaths = held.deaths + death;
       const bool died_too_often = death > 0 && max_deaths > 0 && deaths >= max_deaths;
       const Status status = died_too_often ? Status::kError : Status::kPending;
       update.bind(1, status);

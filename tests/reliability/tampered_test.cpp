@@ -1,0 +1,218 @@
+// What mutation_test and the fuzzers found, each by itself: files that no sound writer leaves, and
+// that once made a call go on for ever, throw what is no Error, or give a wrong answer.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "mutation.h"
+#include "progress_tracker/error.h"
+#include "progress_tracker/maintenance.h"
+#include "progress_tracker/progress_tracker.h"
+#include "progress_tracker/run_job.h"
+#include "support.h"
+#include "watchdog.h"
+
+namespace progress_tracker::reliability {
+namespace {
+
+using test::Outsider;
+using test::ThrowsError;
+
+class TamperedTest : public testing::Test {
+ protected:
+  // A job of four images that were all given out to a worker which is gone.
+  TamperedTest() {
+    watchdog_.begin("a call on a file that was tampered with");
+    ProgressTracker tracker(database());
+    job_ = tracker.create_job("job", test::image_paths(4), {});
+    images_ = test::ids_of(tracker.claim_images(job_, 4));
+  }
+
+  std::filesystem::path database() const { return directory_ / "jobs.db"; }
+
+  // As somebody does who need not follow the rules of the schema.
+  void run(const std::string& sql) const {
+    Outsider outsider(database());
+    outsider.run(
+        "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; "
+        "PRAGMA legacy_alter_table = ON;" +
+        sql);
+  }
+
+  const test::TempDirectory directory_;
+  Watchdog watchdog_;
+  JobId job_{};
+  std::vector<ImageId> images_;
+};
+
+TEST_F(TamperedTest, AFinishedJobAmongTheUnfinishedIsCorruptAndNotClearedForEver) {
+  run("DROP INDEX job_unfinished; CREATE INDEX job_unfinished ON job (ready) WHERE id > 0;"
+      "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX job_unfinished "
+      "ON job (ready) WHERE name IS NULL OR loader IS NOT NULL' WHERE name = 'job_unfinished'");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.create_job("another", {}, {}); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { repair(database()); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, AHolderThatIsNoNumberIsCorruptAndNotAskedForEver) {
+  run("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') "
+      "WHERE name = 'state'");
+  run("UPDATE state SET worker = 'nobody'");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.reset_stuck_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.claim_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.remove_job(job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, MarksThatNoJobCanHaveAreCorrupt) {
+  for (const char* marks :
+       {"published = -1", "published = 9223372036854775807", "started = 9223372036854775807",
+        "started = -9223372036854775807", "batched = 5"}) {
+    SCOPED_TRACE(marks);
+    run("UPDATE job SET published = 4, started = 4, batched = 0; UPDATE job SET " +
+        std::string(marks));
+    ProgressTracker tracker(database());
+
+    EXPECT_THAT([&] { tracker.get_pending_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+    EXPECT_THAT([&] { tracker.claim_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  }
+}
+
+TEST_F(TamperedTest, MoreImagesThanThereAreTakeNoMemory) {
+  run("UPDATE job SET published = 4294967295");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT(tracker.get_pending_images(job_, std::numeric_limits<std::size_t>::max()),
+              testing::IsEmpty());
+}
+
+TEST_F(TamperedTest, CountsThatDoNotAddUpAreNotShown) {
+  run("UPDATE split SET completed = total + 1");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_status_counts(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.get_progress_by_split(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  repair(database());
+  EXPECT_EQ(tracker.get_status_counts(job_), (StatusCounts{0, 4, 0, 0}));
+}
+
+TEST_F(TamperedTest, ACheckpointOfMoreImagesThanThereAreIsNotShown) {
+  run("UPDATE job SET processed_count = 5");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_progress(job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, AnImageWithoutItsDirectoryIsNotGivenAWrongPath) {
+  run("DELETE FROM directory");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_image(images_[0]); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.claim_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, AnImageThatIsMissingIsNotGivenAnother) {
+  run("DELETE FROM image WHERE id = (SELECT min(id) FROM image)");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_image(images_[0]); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, ACompletedImageIsNotClaimedForAnIndexThatSaysItIsPending) {
+  {
+    ProgressTracker tracker(database());
+    for (const ImageId image : images_) tracker.mark_completed(image);
+    tracker.add_images(job_, test::image_paths(1, "another/"), {});  // the counts have room
+  }
+  run("DROP INDEX state_returned; CREATE INDEX state_returned ON state (deaths) WHERE id > 0;"
+      "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX state_returned "
+      "ON state (deaths) WHERE status = 0' WHERE name = 'state_returned'");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.claim_images(job_, 1); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_EQ(tracker.get_image(images_[0]).value().status, Status::kCompleted);
+}
+
+TEST_F(TamperedTest, AnAttemptThatCannotBeCountedUpIsCorrupt) {
+  run("UPDATE state SET status = 0, worker = NULL, attempts = 2147483647;"
+      "UPDATE split SET processing = 0");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.claim_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, ATimeOutOfRangeIsCorrupt) {
+  run("UPDATE job SET created_at = 9223372036854775807");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.list_jobs(); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+// One row more than the run that is completed has images.
+TEST_F(TamperedTest, AStateThatIsThereTwiceIsNotReadBeyondTheListOfOutcomes) {
+  run("PRAGMA wal_checkpoint(TRUNCATE)");
+  const std::size_t page =
+      static_cast<std::size_t>(
+          Outsider(database()).number("SELECT rootpage FROM sqlite_schema WHERE name = 'state'") -
+          1) *
+      4096;
+  Files files = files_at(database());
+  const std::string fourth = "\x90\x80\x80\x80\x04";  // number 4 of job 1
+  const std::size_t at = files.database.find(fourth, page);
+  ASSERT_LT(at, page + 4096);
+  files.database[at + 4] = 3;
+  put({files.database, {}, {}}, database());
+  ProgressTracker tracker(database());
+  std::vector<Outcome> outcomes;
+  for (std::size_t i = 0; i < 3; ++i) outcomes.push_back({images_[i], 1, {}});
+
+  EXPECT_THAT([&] { tracker.mark_outcomes(outcomes); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, ARunEndsThoughItsJobsFeedEachOther) {
+  JobId fed{};
+  {
+    ProgressTracker tracker(database());
+    for (const ImageId image : images_) tracker.mark_completed(image);
+    fed = tracker.chain_job("fed", job_);
+    for (const Image& image : tracker.claim_images(fed)) tracker.complete(image);
+  }
+  run("UPDATE job SET upstream = 2 WHERE id = 1");
+  ProgressTracker tracker(database());
+  RunOptions options;
+  options.wait_for_others = true;
+
+  EXPECT_EQ(run_job(
+                tracker, fed, [](const Image&) {}, options)
+                .completed,
+            0);
+}
+
+constexpr const char* kEndlessWorkers =
+    "ALTER TABLE worker RENAME TO hidden; CREATE VIEW worker AS WITH RECURSIVE n(id) AS "
+    "(SELECT 1 UNION ALL SELECT id FROM n) SELECT id, '' AS host, 1 AS pid, 0 AS started_at, "
+    "0 AS farewell FROM n";
+
+TEST_F(TamperedTest, AViewInPlaceOfATableIsNotRun) {
+  run(kEndlessWorkers);
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.list_workers(); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { examine(database()); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, AViewInPlaceOfATableIsNotRunToMigrateIt) {
+  test::make_version_1_of(database());
+  run(kEndlessWorkers);
+
+  EXPECT_THAT([&] { ProgressTracker{database()}; }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+}  // namespace
+}  // namespace progress_tracker::reliability
