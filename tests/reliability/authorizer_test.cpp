@@ -79,11 +79,19 @@ class Authorizer {
         "encoding",       "foreign_keys",       "journal_mode",   "mmap_size",
         "page_size",      "quick_check",        "synchronous",    "temp_store",
         "user_version",   "wal_autocheckpoint", "trusted_schema", "foreign_key_check"};
-    static const std::set<std::string> kPragmasSet{
-        "application_id=1347711595", "cache_size=-64000", "cell_size_check=ON",
-        "foreign_keys=ON",           "foreign_keys=OFF",  "journal_mode=WAL",
-        "legacy_alter_table=ON",     "mmap_size=0",       "quick_check=100",
-        "synchronous=NORMAL",        "temp_store=MEMORY", "user_version=2"};
+    static const std::set<std::string> kPragmasSet{"journal_size_limit=16777216",
+                                                   "application_id=1347711595",
+                                                   "cache_size=-64000",
+                                                   "cell_size_check=ON",
+                                                   "foreign_keys=ON",
+                                                   "foreign_keys=OFF",
+                                                   "journal_mode=WAL",
+                                                   "legacy_alter_table=ON",
+                                                   "mmap_size=0",
+                                                   "quick_check=100",
+                                                   "synchronous=NORMAL",
+                                                   "temp_store=MEMORY",
+                                                   "user_version=2"};
     // Tables that stand for a pragma.
     static const std::set<std::string> kPragmaTables{"pragma_application_id",
                                                      "pragma_user_version"};
