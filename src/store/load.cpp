@@ -44,6 +44,11 @@ constexpr char kSelectUnfinishedSql[] =
     "SELECT id, name IS NOT NULL, ready, loader, published FROM job "
     "INDEXED BY job_unfinished WHERE name IS NULL OR loader IS NOT NULL";
 
+// Params: job.
+constexpr char kIsAmongUnfinishedSql[] =
+    "SELECT 1 FROM job INDEXED BY job_unfinished "
+    "WHERE (name IS NULL OR loader IS NOT NULL) AND id = ?";
+
 // One piece of a job's rows, in an order that breaks no reference. Params: first id, last id,
 // limit.
 constexpr std::array kClearByImageSql{
@@ -77,7 +82,7 @@ constexpr char kDeleteJobSql[] = "DELETE FROM job WHERE id = ?";
 // Some 10 ms of the write lock.
 constexpr std::int64_t kClearPiece = 5'000;
 
-LoadTarget read_target(Query& query, const IsLoading& is_loading) {
+LoadTarget read_target(Connection& connection, Query& query, const IsLoading& is_loading) {
   LoadTarget target;
   if (!query.next()) {
     return target;
@@ -90,9 +95,14 @@ LoadTarget read_target(Query& query, const IsLoading& is_loading) {
   }
   if (query.is_null(2)) {
     target.kind = LoadTarget::Kind::kFree;
+  } else if (is_loading(WorkerId{query.integer(2)}, target.job)) {
+    target.kind = LoadTarget::Kind::kLoading;
   } else {
-    target.kind = is_loading(WorkerId{query.integer(2)}, target.job) ? LoadTarget::Kind::kLoading
-                                                                     : LoadTarget::Kind::kLeftover;
+    target.kind = LoadTarget::Kind::kLeftover;
+    // What clears leftovers away finds them by this index, and would never find this one.
+    if (!Query(connection, kIsAmongUnfinishedSql, target.job).next()) {
+      sqlite::fail_corrupt(describe(target.job) + " is missing among the unfinished");
+    }
   }
   return target;
 }
@@ -128,12 +138,12 @@ void clear_job_piece(Connection& connection, JobId job) {
 
 LoadTarget load_target(Connection& connection, std::string_view name, const IsLoading& is_loading) {
   Query query(connection, kSelectTargetByNameSql, name);
-  return read_target(query, is_loading);
+  return read_target(connection, query, is_loading);
 }
 
 LoadTarget load_target(Connection& connection, JobId job, const IsLoading& is_loading) {
   Query query(connection, kSelectTargetSql, job);
-  return read_target(query, is_loading);
+  return read_target(connection, query, is_loading);
 }
 
 JobId insert_job(Connection& connection, std::string_view name, std::optional<JobId> upstream,

@@ -59,6 +59,18 @@ TEST_F(TamperedTest, AFinishedJobAmongTheUnfinishedIsCorruptAndNotClearedForEver
   EXPECT_THAT([&] { repair(database()); }, ThrowsError(ErrorCode::kCorrupt));
 }
 
+TEST_F(TamperedTest, AnAbandonedLoadMissingAmongTheUnfinishedIsCorruptAndNotAwaitedForEver) {
+  run("UPDATE job SET loader = 77; DROP INDEX job_unfinished;"
+      "CREATE INDEX job_unfinished ON job (ready) WHERE id < 0;"
+      "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX job_unfinished "
+      "ON job (ready) WHERE name IS NULL OR loader IS NOT NULL' WHERE name = 'job_unfinished'");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.create_job("job", {}, {}); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.add_images(job_, {}, {}); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.chain_job("job", job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
 TEST_F(TamperedTest, AHolderThatIsNoNumberIsCorruptAndNotAskedForEver) {
   run("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') "
       "WHERE name = 'state'");
