@@ -107,7 +107,7 @@ class IoFailureTest : public testing::TestWithParam<Scenario> {
 
 TEST_P(IoFailureTest, IsAnErrorAndNothingMore) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
-  const int step = scenario_.basic ? 1 : static_cast<int>(sized(23, 1));
+  const int step = scenario_.extent == Extent::kBasic ? 1 : static_cast<int>(sized(23, 1));
   int points = 0;
   for (const Kind kind : {Kind::kIoError, Kind::kDiskFull}) {
     for (const bool for_ever : {false, true}) {

@@ -116,7 +116,7 @@ class KillPointsTest : public testing::TestWithParam<Scenario> {
 
 TEST_P(KillPointsTest, NothingAcknowledgedIsLost) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
-  const int step = GetParam().basic ? 1 : static_cast<int>(sized(17, 1));
+  const int step = GetParam().extent == Extent::kBasic ? 1 : static_cast<int>(sized(17, 1));
   int points = 0;
   int n = 1 + static_cast<int>(random_() % static_cast<unsigned>(step));
   for (; try_point(n, 0); n += step) {
@@ -132,7 +132,7 @@ TEST_P(KillPointsTest, NothingAcknowledgedIsLost) {
 
 TEST_P(KillPointsTest, NorByASecondDeathDuringRecovery) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
-  const auto pairs = static_cast<int>(sized(GetParam().basic ? 20 : 3, 300));
+  const auto pairs = static_cast<int>(sized(GetParam().extent == Extent::kBasic ? 20 : 3, 300));
   std::uniform_int_distribution<int> second(1, 60);
   int longest = 400;
   for (int i = 0; i < pairs && !HasFailure(); ++i) {

@@ -20,6 +20,13 @@ using processes::Operation;
 using processes::Picture;
 using processes::Record;
 
+// At how many of its points a scenario is tried.
+enum class Extent {
+  kBasic,    // at all or many, also in the fast size
+  kUsual,    // at all in the size of a release
+  kLengthy,  // not even then at every allocation
+};
+
 // Something that a pipeline does, from a prepared directory on.
 struct Scenario {
   std::string name;  // a word
@@ -27,7 +34,7 @@ struct Scenario {
   std::function<Record(const std::filesystem::path& database)> prepare;
   std::vector<Operation> script;
   Options options;
-  bool basic{false};  // tried at every point also in the fast size
+  Extent extent{Extent::kUsual};
 };
 
 // All of them: at least one for each thing that a tracker does with the file.
