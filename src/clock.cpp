@@ -24,7 +24,7 @@ Clock::~Clock() = default;
 
 Clock& Clock::system() {
   // Never destroyed: a tracker that is a static object may need it at exit.
-  static auto* const clock = new SystemClock;  // NOLINT(cppcoreguidelines-owning-memory)
+  static auto* const clock = new SystemClock;
   return *clock;
 }
 

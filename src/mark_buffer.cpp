@@ -52,7 +52,7 @@ void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
                            const std::optional<sqlite::LogState>& after) noexcept {
   if (before.has_value() && before == open_as_of_) {
     try {
-      know_marked();
+      forget_marked();
       open_as_of_ = after;
     } catch (const std::bad_alloc&) {
       open_.clear();
@@ -65,7 +65,7 @@ void MarkBuffer::committed(const std::optional<sqlite::LogState>& before,
 }
 
 // What the marks did not touch stands as it stood.
-void MarkBuffer::know_marked() {
+void MarkBuffer::forget_marked() {
   for (std::span<const Outcome> left = marks_; !left.empty();) {
     std::size_t length = 1;
     while (length < left.size() && store::are_neighbours(left[length - 1].id, left[length].id)) {

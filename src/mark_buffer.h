@@ -46,7 +46,7 @@ class MarkBuffer {
                  const std::optional<sqlite::LogState>& after) noexcept;
 
  private:
-  void know_marked();
+  void forget_marked();
 
   static constexpr std::chrono::seconds kLongest{1};
 

@@ -61,12 +61,13 @@ ProgressTracker::~ProgressTracker() {
     // A destructor cannot report it otherwise. What was acknowledged is committed; held marks are
     // what Options::mark_buffer puts at stake, and their images are worked on again.
     impl_->gate.close();
-    const std::size_t held = impl_->buffer.size();
-    internal::log(LogLevel::kError,
-                  "~ProgressTracker: " + impl_->path + ": " +
-                      (held > 0 ? "lost " + std::to_string(held) + " buffered marks"
-                                : std::string("the images it holds will count a death")) +
-                      ": " + error.what());
+    internal::log_if_possible(LogLevel::kError, [&] {
+      const std::size_t held = impl_->buffer.size();
+      return "~ProgressTracker: " + impl_->path + ": " +
+             (held > 0 ? "lost " + std::to_string(held) + " buffered marks"
+                       : std::string("the images it holds will count a death")) +
+             ": " + error.what();
+    });
     impl_->let_go();
   }
 }
@@ -89,8 +90,7 @@ void ProgressTracker::sync() {
   } catch (const Error& error) {
     if (error.sqlite_code() == SQLITE_IOERR_FSYNC ||
         error.sqlite_code() == SQLITE_IOERR_DIR_FSYNC) {
-      // The kernel forgets what it could not write, so that a second sync would falsely succeed.
-      impl_->transactions.poison();
+      impl_->transactions.disk_has_refused();
     }
     throw;
   }
@@ -107,10 +107,7 @@ JobId ProgressTracker::create_job(std::string_view name,
   check_images("create_job", image_paths, splits);
   call.will_write();
   const auto result = impl_->loader.create_job(name, image_paths, splits);
-  if (result.differing > 0) {
-    call.warn("create_job: " + store::describe(result.job) + " keeps the split of " +
-              std::to_string(result.differing) + " images that were given with another one");
-  }
+  call.warn_of_differing_splits(result);
   return result.job;
 }
 
@@ -122,10 +119,7 @@ std::int64_t ProgressTracker::add_images(JobId job,
   check_images("add_images", image_paths, splits);
   call.will_write();
   const auto result = impl_->loader.add_images(job, image_paths, splits);
-  if (result.differing > 0) {
-    call.warn("add_images: " + store::describe(result.job) + " keeps the split of " +
-              std::to_string(result.differing) + " images that were given with another one");
-  }
+  call.warn_of_differing_splits(result);
   return result.added;
 }
 

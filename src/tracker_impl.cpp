@@ -93,17 +93,17 @@ std::unique_ptr<Connection> ProgressTracker::Impl::open_same_file() const {
   }
 }
 
-std::string ProgressTracker::Impl::flush_marks() {
+std::size_t ProgressTracker::Impl::flush_marks() {
   if (!buffer.enabled()) {
-    return {};
+    return 0;
   }
   const std::lock_guard lock(buffer_mutex);
   return flush_marks_locked();
 }
 
-std::string ProgressTracker::Impl::flush_marks_locked() {
+std::size_t ProgressTracker::Impl::flush_marks_locked() {
   if (buffer.empty()) {
-    return {};
+    return 0;
   }
   constexpr std::string_view kOperation = "commit buffered marks";
   std::optional<sqlite::LogState> before;
@@ -115,11 +115,11 @@ std::string ProgressTracker::Impl::flush_marks_locked() {
     return result;
   });
   buffer.committed(before, transactions.known_state(kOperation));
-  const std::size_t dropped = marked.refused + marked.unknown.size();
-  if (dropped == 0) {
-    return {};
-  }
-  return "buffered marks: " + path + ": dropped " + std::to_string(dropped) +
+  return marked.refused + marked.unknown.size();
+}
+
+std::string ProgressTracker::Impl::describe_dropped(std::size_t marks) const {
+  return "buffered marks: " + path + ": dropped " + std::to_string(marks) +
          " that another tracker had made impossible";
 }
 
@@ -128,16 +128,16 @@ void ProgressTracker::Impl::remember_open(std::string_view operation,
   if (!buffer.enabled()) {
     return;
   }
+  std::vector<ImageId> ids;
   try {
-    std::vector<ImageId> ids;
     ids.reserve(images.size());
-    for (const Image& image : images) {
-      ids.push_back(image.id);
-    }
-    remember_open(operation, ids);
   } catch (const std::bad_alloc&) {
-    // They are handed out. The buffer will have to ask for them.
+    return;  // they are handed out: the buffer will have to ask for them
   }
+  for (const Image& image : images) {
+    ids.push_back(image.id);
+  }
+  remember_open(operation, ids);
 }
 
 void ProgressTracker::Impl::remember_open(std::string_view operation,
@@ -145,7 +145,11 @@ void ProgressTracker::Impl::remember_open(std::string_view operation,
   if (buffer.enabled()) {
     const auto state = transactions.known_state(operation);
     const std::lock_guard lock(buffer_mutex);
-    buffer.know_open(images, state);
+    try {
+      buffer.know_open(images, state);
+    } catch (const std::bad_alloc&) {
+      // The buffer will have to ask for those that it does not know.
+    }
   }
 }
 
@@ -178,7 +182,7 @@ void ProgressTracker::Impl::mark_now(std::string_view operation, const Outcome& 
 void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
   const std::lock_guard lock(buffer_mutex);
   if (buffer.full()) {
-    call.warn(flush_marks_locked());  // an earlier commit failed: no more than N are held
+    call.warn_of_dropped(flush_marks_locked());  // a commit failed: no more than N are held
   }
   std::optional<Status> standing = buffer.held(mark.id);
   if (!buffer.is_known_open(mark.id, transactions.log_state(call.operation()))) {
@@ -198,7 +202,7 @@ void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
     buffer.add(std::move(mark), now);
   }
   if (buffer.is_due(now)) {
-    call.warn(flush_marks_locked());
+    call.warn_of_dropped(flush_marks_locked());
   }
 }
 
@@ -212,39 +216,43 @@ void ProgressTracker::Impl::close() {
   }
 }
 
-// Returns a warning, to be logged once no lock is held.
+// Returns a warning, to be logged once no lock is held. What it throws leaves the tracker open.
 std::string ProgressTracker::Impl::close_quietly() {
   const std::lock_guard lock(closing);
   if (gate.is_closed()) {
     return {};
   }
   gate.close();
-  std::string warning;
+  try {
+    std::string warning = take_leave();
+    let_go();
+    return warning;
+  } catch (...) {
+    gate.open();
+    throw;
+  }
+}
+
+// The last things that are written; returns a warning.
+std::string ProgressTracker::Impl::take_leave() {
   if (transactions.poisoned()) {
     const std::lock_guard buffer_lock(buffer_mutex);
-    if (!buffer.empty()) {
-      warning = "close: " + path + ": lost " + std::to_string(buffer.size()) +
-                " buffered marks: an earlier commit has an unknown outcome";
-    }
-  } else {
-    try {
-      warning = flush_marks();
-      worker.farewell();
-    } catch (const Error& error) {
-      const std::lock_guard buffer_lock(buffer_mutex);
-      // What can be had by trying again is not given up.
-      if (!buffer.empty() || error.code() == ErrorCode::kBusy) {
-        gate.open();
-        throw;
-      }
-      warning = error.what();
-    } catch (...) {
-      gate.open();
+    return buffer.empty() ? std::string()
+                          : "close: " + path + ": lost " + std::to_string(buffer.size()) +
+                                " buffered marks: " + transactions.poison_in_words();
+  }
+  try {
+    const std::size_t dropped = flush_marks();
+    worker.farewell();
+    return dropped == 0 ? std::string() : describe_dropped(dropped);
+  } catch (const Error& error) {
+    const std::lock_guard buffer_lock(buffer_mutex);
+    // What can be had by trying again is not given up.
+    if (!buffer.empty() || error.code() == ErrorCode::kBusy) {
       throw;
     }
+    return error.what();
   }
-  let_go();
-  return warning;
 }
 
 void ProgressTracker::Impl::let_go() noexcept {

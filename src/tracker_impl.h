@@ -3,10 +3,12 @@
 #ifndef PROGRESS_TRACKER_SRC_TRACKER_IMPL_H_
 #define PROGRESS_TRACKER_SRC_TRACKER_IMPL_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +30,7 @@
 #include "sqlite/file_identity.h"
 #include "sqlite/thread_connections.h"
 #include "sqlite/transaction.h"
+#include "store/jobs.h"
 #include "store/workers.h"
 #include "worker_identity.h"
 
@@ -53,8 +56,8 @@ class ProgressTracker::Impl {
     return [this](WorkerId other) { return worker.is_alive(other); };
   }
 
-  // Commits the buffered marks. Returns a warning if some of them had become impossible.
-  std::string flush_marks();
+  // Commits the buffered marks. Returns how many of them had become impossible.
+  std::size_t flush_marks();
 
   // Tells the buffer which images this call's transaction handed out or started, so that it need
   // not ask for them.
@@ -92,10 +95,12 @@ class ProgressTracker::Impl {
  private:
   Impl(const Options& checked_options, Clock& given_clock, Database database);
   std::unique_ptr<sqlite::Connection> open_same_file() const;
-  std::string flush_marks_locked();
+  std::size_t flush_marks_locked();
+  std::string describe_dropped(std::size_t marks) const;
   void mark_now(std::string_view operation, const Outcome& mark);
   void hold_mark(Call& call, Outcome mark);
   std::string close_quietly();
+  std::string take_leave();
 };
 
 // One call of the public interface: refused if the tracker is closed or a parent's; and what it
@@ -127,18 +132,28 @@ class ProgressTracker::Impl::Call {
 
   std::string_view operation() const { return operation_; }
 
-  void warn(std::string warning) {
-    if (!warning.empty()) {
-      warnings_.push_back(std::move(warning));
+  // What there is to warn of is committed: without memory for a warning there is none.
+  void warn_of_dropped(std::size_t marks) noexcept {
+    if (marks > 0) {
+      warn([&] { return impl_.describe_dropped(marks); });
+    }
+  }
+  void warn_of_differing_splits(const Loader::Result& loaded) noexcept {
+    if (loaded.differing > 0) {
+      warn([&] {
+        return std::string(operation_) + ": " + store::describe(loaded.job) +
+               " keeps the split of " + std::to_string(loaded.differing) +
+               " images that were given with another one";
+      });
     }
   }
 
   // To be called when the arguments are checked. Marks held back are committed first, so that the
   // call sees them.
-  void will_read() { warn(impl_.flush_marks()); }
+  void will_read() { warn_of_dropped(impl_.flush_marks()); }
   void will_write() {
     check_writable();
-    warn(impl_.flush_marks());
+    warn_of_dropped(impl_.flush_marks());
   }
   void check_writable() const {
     if (impl_.options.read_only) {
@@ -162,6 +177,14 @@ class ProgressTracker::Impl::Call {
   }
 
  private:
+  template <typename Describe>
+  void warn(const Describe& describe) noexcept {
+    try {
+      warnings_.push_back(describe());
+    } catch (const std::bad_alloc&) {
+    }
+  }
+
   Impl& impl_;
   std::string_view operation_;
   std::vector<std::string> warnings_;

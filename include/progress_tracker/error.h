@@ -19,8 +19,10 @@ enum class ErrorCode {
   kReadOnly,           // a writing call on a read-only tracker, or a file we may not write
   kFull,               // the disk or a quota is full: make room, then repeat the call
   kIo,                 // the operating system refused to read, write or open
-  kOutcomeUnknown,     // I/O error while committing: done or not, nobody knows. The tracker accepts
-                       // only close(); reopen and repeat the call, which does no harm
+  kOutcomeUnknown,     // I/O error or no memory while committing, or the disk refused to sync: done
+                       // or not, nobody knows. The tracker accepts only close(), and says the same
+                       // of all later calls, which do nothing; reopen and repeat the call, which
+                       // does no harm
   kCorrupt,            // the file is damaged: stop writing, keep it and its side files
   kNotADatabase,       // not a regular file, or not an SQLite file; left untouched
   kForeignDatabase,    // somebody else's SQLite file; left untouched

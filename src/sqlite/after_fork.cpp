@@ -39,8 +39,8 @@ int stat_of_this_process(const char* path, struct stat* info) {
 // had one of them at the fork, the child would wait for that thread for ever. In the order in which
 // SQLite takes them where it takes several.
 constexpr auto kStaticMutexes =
-    std::to_array<int>({SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_OPEN,
-                        SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_VFS1, SQLITE_MUTEX_STATIC_LRU,
+    std::to_array<int>({SQLITE_MUTEX_STATIC_OPEN, SQLITE_MUTEX_STATIC_VFS1,
+                        SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_LRU,
                         SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_MEM});
 
 void lock_static_mutexes() {

@@ -6,8 +6,8 @@ namespace progress_tracker::sqlite {
 
 // To be called before a file is opened.
 //
-// From the first call on, a child is forked off at a moment at which no thread holds one of
-// SQLite's own locks: who would let it go is not in the child.
+// From the first call on, a child is forked off at a moment at which no thread holds one of the
+// locks that all of SQLite shares: who would let it go is not in the child.
 //
 // In a process that has forked off since this library was first used, makes SQLite forget what the
 // parent had open: otherwise a file opened here would be taken for one whose locks this process

@@ -18,9 +18,6 @@ std::string CheckpointGuard::after_commit(Connection& writer) {
   try {
     checkpoint(writer, frames >= kWaitPages);
   } catch (const Failure& failure) {
-    if (failure.code() == SQLITE_IOERR_FSYNC || failure.code() == SQLITE_IOERR_DIR_FSYNC) {
-      disk_has_refused_ = true;
-    }
     if (failure.primary() != SQLITE_BUSY) {
       return std::string("checkpoint of the write-ahead log: ") + failure.what();
     }
@@ -58,6 +55,8 @@ void CheckpointGuard::checkpoint(Connection& writer, bool wait) {
     // was committed since. By now that one is gone: nearly every second run is complete.
     code = run();
   }
+  // Noted before there is need of memory to say so.
+  disk_has_refused_ |= code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
   if (code == SQLITE_OK && frames < 0) {
     // What SQLite says of a connection that has not looked at the file, and so has seen no log.
     throw Failure(SQLITE_ERROR, "nothing was checkpointed: not in WAL mode");

@@ -58,8 +58,6 @@ void Connection::leak() noexcept {
 }
 
 void Connection::configure(const Options& options) {
-  // Checkpoints only under the guard (checkpoint_guard.h).
-  sqlite3_wal_autocheckpoint(db_, 0);
   sqlite3_wal_hook(db_, &Connection::on_commit_to_wal, this);
   // A mapped file widens the window of SQLite's WAL-reset bug, and turns I/O errors into signals.
   execute("PRAGMA mmap_size = 0");

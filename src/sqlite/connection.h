@@ -88,8 +88,8 @@ class Connection {
   void set_budget(WaitBudget* budget) { budget_ = budget; }
   WaitBudget* budget() const { return budget_; }
 
-  // Ends a transaction without it, if one is open. Needs no memory, so that being out of it cannot
-  // leave a transaction open, and with it the write lock taken. What an error of the system
+  // Rolls the open transaction back, if there is one. Needs no memory, so that being out of it
+  // cannot leave a transaction open, and with it the write lock taken. What an error of the system
   // prevents, the next call has to try again: see in_transaction().
   void rollback() noexcept;
 

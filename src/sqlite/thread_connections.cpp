@@ -70,7 +70,7 @@ ThreadConnections::ThreadSlots& ThreadConnections::slots_of_this_thread() {
   }
   // At exit the main thread's are gone before static objects are destroyed, and a tracker can be
   // one of those. What is opened now stays open until its tracker is closed.
-  thread_local auto* late_slots = new ThreadSlots;  // NOLINT(cppcoreguidelines-owning-memory)
+  thread_local auto* late_slots = new ThreadSlots;
   return *late_slots;
 }
 

@@ -60,21 +60,22 @@ Error busy(std::string_view operation, const std::string& path, const Options& o
 // The exception that is being handled, as one of `operation`, where it names the operation that it
 // was committed with.
 std::exception_ptr current_failure_of(std::string_view operation, std::string_view named) noexcept {
+  std::exception_ptr failure = std::current_exception();
   try {
-    throw;
+    std::rethrow_exception(failure);
   } catch (const Error& error) {
     try {
       std::string message(error.what());
       if (message.starts_with(named)) {
         message.replace(0, named.size(), operation);
       }
-      return std::make_exception_ptr(Error(error.code(), message, error.sqlite_code()));
-    } catch (...) {
-      return std::current_exception();
+      failure = std::make_exception_ptr(Error(error.code(), message, error.sqlite_code()));
+    } catch (const std::bad_alloc&) {
+      // Then as it was.
     }
   } catch (...) {
-    return std::current_exception();
   }
+  return failure;
 }
 
 // Lends the budget to a connection, and sees to it that no transaction outlives the scope.
@@ -130,6 +131,34 @@ void retry(std::string_view operation, const std::string& path, const Options& o
   }
 }
 
+Transactions::Transactions(const std::string& path, const Options& options, Clock& clock,
+                           ThreadConnections& connections, CheckpointGuard& guard)
+    : path_(path),
+      options_(options),
+      clock_(clock),
+      connections_(connections),
+      guard_(guard),
+      shared_sync_(path),
+      outcome_unknown_(std::make_exception_ptr(
+          Error(ErrorCode::kOutcomeUnknown, path + ": what became of a commit is unknown"))) {}
+
+const char* Transactions::poison_in_words() const {
+  return poison_.load(std::memory_order_relaxed) == Poison::kDisk
+             ? "the disk has refused to sync"
+             : "what became of an earlier commit is unknown";
+}
+
+void Transactions::throw_outcome_unknown(std::string_view operation, Poison why,
+                                         std::string_view what, const char* cause, int code) {
+  poison(why);
+  try {
+    throw Error(ErrorCode::kOutcomeUnknown,
+                describe(operation, path_, std::string(what) + ": " + cause), code);
+  } catch (const std::bad_alloc&) {
+    std::rethrow_exception(outcome_unknown_);
+  }
+}
+
 Connection& Transactions::connection_of_this_thread(std::string_view operation) {
   try {
     return connections_.mine();
@@ -141,7 +170,7 @@ Connection& Transactions::connection_of_this_thread(std::string_view operation) 
 void Transactions::check_not_poisoned(std::string_view operation) const {
   if (poisoned()) {
     throw Error(ErrorCode::kOutcomeUnknown,
-                describe(operation, path_, "what became of an earlier commit is unknown: reopen"));
+                describe(operation, path_, std::string(poison_in_words()) + ": reopen"));
   }
 }
 
@@ -268,7 +297,7 @@ void Transactions::end_write(std::string_view operation, Connection& connection,
     // The work is done and committed. A later commit will checkpoint.
   }
   if (guard_.disk_has_refused()) {
-    poison();  // this commit stands, and any power loss may cost what no sync will save
+    disk_has_refused();  // this commit stands, and a power loss may cost what no sync will save
   }
 }
 
@@ -284,20 +313,17 @@ void Transactions::wait_for_disk(std::string_view operation, const Connection& c
   if (options_.synchronous != Options::Synchronous::kFull) {
     return;
   }
+  constexpr std::string_view kWhat = "committed, but perhaps not for a power loss";
   try {
     shared_sync_.wait(connection);
   } catch (const Failure& failure) {
-    poison();
-    throw Error(
-        ErrorCode::kOutcomeUnknown,
-        describe(operation, path_,
-                 std::string("committed, but perhaps not for a power loss: ") + failure.what()),
-        failure.code());
-  } catch (...) {
-    poison();
-    throw;
+    throw_outcome_unknown(operation, Poison::kDisk, kWhat, failure.what(), failure.code());
+  } catch (const std::exception& error) {
+    throw_outcome_unknown(operation, Poison::kDisk, kWhat, error.what(), 0);
   }
-  check_not_poisoned(operation);  // by a sync() that the disk refused meanwhile
+  if (poisoned()) {  // by a sync() that the disk refused meanwhile
+    throw_outcome_unknown(operation, Poison::kDisk, kWhat, poison_in_words(), 0);
+  }
 }
 
 std::string Transactions::take_notice() {
@@ -316,11 +342,8 @@ void Transactions::commit(std::string_view operation, Connection& connection, Wa
       return commit.run_again();
     } catch (const Failure& failure) {
       if (failure.primary() == SQLITE_IOERR) {
-        poison();
-        throw Error(ErrorCode::kOutcomeUnknown,
-                    describe(operation, path_,
-                             std::string("I/O error while committing: ") + failure.what()),
-                    failure.code());
+        throw_outcome_unknown(operation, Poison::kCommit, "I/O error while committing",
+                              failure.what(), failure.code());
       }
       const bool only_busy = failure.primary() == SQLITE_BUSY && connection.in_transaction();
       if (!only_busy || !budget.sleep(busy_pause(tries))) {
@@ -329,9 +352,8 @@ void Transactions::commit(std::string_view operation, Connection& connection, Wa
     } catch (const std::bad_alloc&) {
       // SQLite writes the log before it makes room in the log's index. Whoever recovers the log
       // after a crash finds in it what nobody can see now.
-      poison();
-      throw Error(ErrorCode::kOutcomeUnknown,
-                  describe(operation, path_, "out of memory while committing"), SQLITE_NOMEM);
+      throw_outcome_unknown(operation, Poison::kCommit, "while committing", "out of memory",
+                            SQLITE_NOMEM);
     }
   }
 }

@@ -11,14 +11,16 @@
 //   busy at COMMIT, transaction still open        only the COMMIT again, until then: kBusy
 //   I/O error or no memory at COMMIT, or I/O      nobody knows what became of it: kOutcomeUnknown,
 //   error at the sync that kFull waits for        and no further transaction is begun
-//   the disk refuses to sync for a checkpoint     the commit before it stands; as above from then
-//   on anything else                                 rolled back, thrown, never repeated
+//   the disk refuses to sync for a checkpoint     the commit before it stands; no further one
+//   or for sync()                                 is begun: kOutcomeUnknown
+//   anything else                                 rolled back, thrown, never repeated
 #ifndef PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
 #define PROGRESS_TRACKER_SRC_SQLITE_TRANSACTION_H_
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -49,13 +51,7 @@ class Transactions {
  public:
   // All of these must outlive the object.
   Transactions(const std::string& path, const Options& options, Clock& clock,
-               ThreadConnections& connections, CheckpointGuard& guard)
-      : path_(path),
-        options_(options),
-        clock_(clock),
-        connections_(connections),
-        guard_(guard),
-        shared_sync_(path) {}
+               ThreadConnections& connections, CheckpointGuard& guard);
 
   // Runs `work(connection)` in a write transaction (BEGIN IMMEDIATE) and returns its result. The
   // work may be run several times; what it throws rolls the transaction back and goes to the
@@ -96,9 +92,13 @@ class Transactions {
   // What went wrong without hurting anybody, to be logged by whoever holds no lock; "" if nothing.
   std::string take_notice();
 
-  // Whether it is unknown what became of something committed: then no transaction is begun.
-  void poison() { poisoned_.store(true, std::memory_order_relaxed); }
-  bool poisoned() const { return poisoned_.load(std::memory_order_relaxed); }
+  // Whether no transaction is begun any more, and why.
+  bool poisoned() const { return poison_.load(std::memory_order_relaxed) != Poison::kNone; }
+  const char* poison_in_words() const;
+
+  // To be called when the disk refused to sync. The kernel forgets what it could not write, so that
+  // another sync would falsely succeed.
+  void disk_has_refused() { poison(Poison::kDisk); }
 
  private:
   using Step = std::function<void(Connection&)>;
@@ -120,6 +120,16 @@ class Transactions {
       return std::move(*result);
     }
   }
+
+  enum class Poison {
+    kNone,
+    kCommit,  // nobody knows what became of one
+    kDisk,    // it has refused to sync
+  };
+  void poison(Poison why) { poison_.store(why, std::memory_order_relaxed); }
+  // Poisons, and throws kOutcomeUnknown whether or not there is memory to say more.
+  [[noreturn]] void throw_outcome_unknown(std::string_view operation, Poison why,
+                                          std::string_view what, const char* cause, int code);
 
   Connection& connection_of_this_thread(std::string_view operation);
   void check_not_poisoned(std::string_view operation) const;
@@ -147,7 +157,8 @@ class Transactions {
   CheckpointGuard& guard_;
   WriterQueue writers_;
   SharedSync shared_sync_;
-  std::atomic<bool> poisoned_{false};
+  std::atomic<Poison> poison_{Poison::kNone};
+  const std::exception_ptr outcome_unknown_;  // made while there was memory for it
 
   std::atomic<bool> has_notice_{false};
   std::mutex notice_mutex_;

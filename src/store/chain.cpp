@@ -147,8 +147,8 @@ std::vector<ChainFeed> feeds_of(Connection& connection, JobId upstream) {
   std::vector<ChainFeed> feeds;
   Query query(connection, kSelectFeedsSql, upstream);
   while (query.next()) {
-    feeds.emplace_back(JobId{query.integer(0)}, query.integer(1) == 1, published_in(query, 2),
-                       query.integer(3));
+    const JobId job{query.integer(0)};
+    feeds.emplace_back(job, query.integer(1) == 1, published_in(query, 2, job), query.integer(3));
   }
   return feeds;
 }
@@ -156,7 +156,7 @@ std::vector<ChainFeed> feeds_of(Connection& connection, JobId upstream) {
 ChainFeed feed_being_loaded(Connection& connection, JobId job) {
   Query query(connection, kSelectFeedSql, job);
   query.require_row();
-  return {job, /*ready=*/false, published_in(query, 0), query.integer(1)};
+  return {job, /*ready=*/false, published_in(query, 0, job), query.integer(1)};
 }
 
 bool load_chain_piece(Connection& connection, const JobRow& upstream, ChainFeed& feed,

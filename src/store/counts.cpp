@@ -34,7 +34,7 @@ constexpr char kCheckpointSql[] =
 constexpr char kSelectSplitSql[] = "SELECT id FROM split WHERE job_id = ? AND name = ?";
 constexpr char kInsertSplitSql[] = "INSERT INTO split (job_id, name) VALUES (?, ?)";
 
-StatusCounts counts_in(const Query& query) {
+StatusCounts counts_in(const Query& query, JobId job) {
   StatusCounts counts;
   counts.processing = query.integer(1);
   counts.completed = query.integer(2);
@@ -45,7 +45,7 @@ StatusCounts counts_in(const Query& query) {
   };
   if (!is_part(counts.processing, total) || !is_part(counts.completed, total - counts.processing) ||
       !is_part(counts.error, total - counts.processing - counts.completed)) {
-    sqlite::fail_corrupt("the counts of a job do not add up");
+    sqlite::fail_corrupt("the counts of " + describe(job) + " do not add up");
   }
   counts.pending = total - counts.processing - counts.completed - counts.error;
   return counts;
@@ -100,14 +100,14 @@ void CountChanges::add(Change& change, Status status, std::int64_t count) {
 StatusCounts status_counts(Connection& connection, JobId job) {
   Query query(connection, kSumCountsSql, job);
   query.next();
-  return counts_in(query);
+  return counts_in(query, job);
 }
 
 std::map<std::string, StatusCounts> counts_by_split(Connection& connection, JobId job) {
   std::map<std::string, StatusCounts> counts;
   Query query(connection, kSelectCountsBySplitSql, job);
   while (query.next()) {
-    counts.emplace(query.text(4), counts_in(query));
+    counts.emplace(query.text(4), counts_in(query, job));
   }
   return counts;
 }
@@ -120,7 +120,8 @@ Progress checkpointed_progress(Connection& connection, JobId job) {
   progress.processed_count = query.integer(0);
   progress.error_count = query.integer(1);
   if (progress.processed_count < 0 || progress.processed_count > progress.total_images ||
-      progress.error_count < 0 || progress.error_count > progress.total_images) {
+      progress.error_count < 0 ||
+      progress.error_count > progress.total_images - progress.processed_count) {
     sqlite::fail_corrupt("the checkpoint of " + describe(job) + " counts more images than it has");
   }
   progress.pending_count = progress.total_images - progress.processed_count - progress.error_count;

@@ -35,7 +35,7 @@ std::optional<JobRow> find_job(Connection& connection, JobId job) {
     return std::nullopt;
   }
   const JobRow row{.id = job,
-                   .published = published_in(query, 0),
+                   .published = published_in(query, 0, job),
                    .started = query.integer(1),
                    .batched = query.integer(2)};
   if (row.started < 0 || row.started > row.published || row.batched < 0 ||
@@ -45,10 +45,10 @@ std::optional<JobRow> find_job(Connection& connection, JobId job) {
   return row;
 }
 
-std::int64_t published_in(const Query& query, int column) {
+std::int64_t published_in(const Query& query, int column, JobId job) {
   const std::int64_t published = query.integer(column);
   if (published < 0 || published > kMaxSequence) {
-    sqlite::fail_corrupt("a job cannot have " + std::to_string(published) + " images");
+    sqlite::fail_corrupt(describe(job) + " cannot have " + std::to_string(published) + " images");
   }
   return published;
 }
@@ -103,7 +103,7 @@ std::chrono::system_clock::time_point to_time(std::int64_t ms) {
   constexpr auto kFirst = std::chrono::ceil<milliseconds>(Clock::time_point::min());
   constexpr auto kLast = std::chrono::floor<milliseconds>(Clock::time_point::max());
   if (ms < kFirst.time_since_epoch().count() || ms > kLast.time_since_epoch().count()) {
-    sqlite::fail_corrupt("a time is out of range");
+    sqlite::fail_corrupt("a time is out of range: " + std::to_string(ms) + " ms since 1970");
   }
   return Clock::time_point(milliseconds(ms));
 }

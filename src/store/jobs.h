@@ -29,8 +29,8 @@ struct JobRow {
 
 std::optional<JobRow> find_job(sqlite::Connection& connection, JobId job);
 
-// How many images a job's row says it has published; kCorrupt if no job can have so many.
-std::int64_t published_in(const sqlite::Query& query, int column);
+// How many images the job's row says it has published; kCorrupt if no job can have so many.
+std::int64_t published_in(const sqlite::Query& query, int column, JobId job);
 
 // Throws Error kNotFound.
 JobRow require_job(sqlite::Connection& connection, std::string_view operation, JobId job);

@@ -89,7 +89,7 @@ LoadTarget read_target(Connection& connection, Query& query, const IsLoading& is
   }
   target.job = JobId{query.integer(0)};
   target.ready = query.integer(1) == 1;
-  target.published = published_in(query, 3);
+  target.published = published_in(query, 3, target.job);
   if (!query.is_null(4)) {
     target.upstream = JobId{query.integer(4)};
   }
@@ -204,7 +204,7 @@ bool clear_leftovers_piece(Connection& connection, const IsLoading& is_loading) 
     }
     if (!ready) {
       hide_job(connection, job);
-    } else if (!clear_images_piece(connection, job, published_in(query, 4))) {
+    } else if (!clear_images_piece(connection, job, published_in(query, 4, job))) {
       Query(connection, "UPDATE job SET loader = NULL WHERE id = ?", job).run();
     }
     return true;

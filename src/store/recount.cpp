@@ -89,7 +89,7 @@ Recount recount(Connection& connection, JobId job) {
     return found;
   }
   found.name = marks.text(0);
-  found.published = published_in(marks, 1);
+  found.published = published_in(marks, 1, job);
   found.started = marks.integer(2);
   found.all_started = found.published;
 

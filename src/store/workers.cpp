@@ -66,7 +66,7 @@ std::vector<WorkerId> holders(Connection& connection) {
     }
     // Text, or an index out of order, would have us ask for ever.
     if (query.integer(0) <= last) {
-      sqlite::fail_corrupt("an image is held by what is no worker's id");
+      sqlite::fail_corrupt("images are held by " + query.text(0) + ", which is no worker's id");
     }
     last = query.integer(0);
     found.push_back(WorkerId{last});
@@ -86,7 +86,8 @@ std::vector<Held> held_by(Connection& connection, const JobRow& job, WorkerId wo
   while (query.next()) {
     held.push_back({query.integer(0), query.integer(1), query.integer(2)});
     if (held.back().deaths < 0 || held.back().deaths >= std::numeric_limits<int>::max()) {
-      sqlite::fail_corrupt("an image's workers cannot have died so often");
+      sqlite::fail_corrupt(describe(ImageId{held.back().id}) + ": its workers cannot have died " +
+                           std::to_string(held.back().deaths) + " times");
     }
   }
   return held;

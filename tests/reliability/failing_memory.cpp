@@ -19,7 +19,8 @@ constinit std::atomic<bool> goes_on{false};
 constinit std::atomic<bool> has_failed{false};
 
 bool fails(Memory memory) {
-  if (!Armed::here() || failing.load() != memory || until_failure.load() == 0) {
+  const bool counts = failing.load() == memory || failing.load() == Memory::kBoth;
+  if (!Armed::here() || !counts || until_failure.load() == 0) {
     return false;
   }
   if (until_failure.load() > 1) {

@@ -6,7 +6,7 @@
 
 namespace progress_tracker::reliability {
 
-enum class Memory { kSqlite, kCpp };
+enum class Memory { kSqlite, kCpp, kBoth };
 
 // Puts a layer under SQLite's allocator. To be called before SQLite is used for anything.
 void install_failing_memory();

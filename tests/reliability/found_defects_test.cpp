@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,20 @@ class FoundDefectsTest : public testing::Test {
     } catch (const std::bad_alloc&) {
       return false;
     }
+  }
+
+  // What the call, which makes memory run out, throws; nothing: it returned, or was out of memory.
+  static std::optional<ErrorCode> code_of(const std::function<void()>& call) {
+    std::optional<ErrorCode> code;
+    try {
+      const Armed armed;
+      call();
+    } catch (const Error& error) {
+      code = error.code();
+    } catch (const std::bad_alloc&) {
+    }
+    memory_is_back();
+    return code;
   }
 
   std::unique_ptr<ScratchDirectory> directory;
@@ -150,6 +165,119 @@ TEST_F(FoundDefectsTest, OutOfMemoryIsNotTakenForADiskThatRefuses) {
       ASSERT_GT(n, 1) << "nothing was tried";
       break;
     }
+  }
+}
+
+TEST_F(FoundDefectsTest, ADestructorOutOfMemoryEndsTheTrackerAndNotTheProgram) {
+  Options options;
+  options.mark_buffer = 10;
+  set_log_level(LogLevel::kError);
+  set_log_handler([](LogLevel, std::string_view) {});
+  bool failed = true;
+  for (std::int64_t n = 1; failed; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n) + " and all after it");
+    auto tracker = open_new(options);
+    tracker->mark_completed(images[0].id);
+    fail_allocation(Memory::kBoth, n, true);
+    {
+      const Armed armed;
+      tracker.reset();
+    }
+    failed = an_allocation_failed();
+    memory_is_back();
+    ProgressTracker other(directory->database());
+    EXPECT_GE(other.reset_stuck_images(job), 9U);
+  }
+  set_log_handler({});
+}
+
+TEST_F(FoundDefectsTest, AStartThatIsCommittedIsNotCalledOutOfMemory) {
+  Options options;
+  options.mark_buffer = 10;
+  for (std::int64_t n = 1;; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    const auto tracker = open_new(options);
+    const auto pending = tracker->get_pending_images(job);
+    const std::vector<ImageId> chosen{pending[0].id, pending[4].id, pending[9].id};
+    fail_allocation(Memory::kCpp, n, false);
+    const bool failed = !there_is_memory_for([&] { tracker->mark_processing(chosen); });
+    const bool met = an_allocation_failed();
+    memory_is_back();
+    EXPECT_EQ(tracker->get_image(chosen[0])->status,
+              failed ? Status::kPending : Status::kProcessing);
+    if (!met) {
+      ASSERT_GT(n, 1) << "nothing was tried";
+      break;
+    }
+  }
+}
+
+TEST_F(FoundDefectsTest, ImagesThatWereAddedAreNotCalledOutOfMemory) {
+  auto paths = image_paths(20);
+  paths.emplace_back("a new one.png");
+  const std::vector<std::string> splits(paths.size(), "another");
+  for (std::int64_t n = 1;; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    const auto tracker = open_new();
+    fail_allocation(Memory::kCpp, n, false);
+    const bool failed = !there_is_memory_for([&] { tracker->add_images(job, paths, splits); });
+    const bool met = an_allocation_failed();
+    memory_is_back();
+    EXPECT_EQ(tracker->get_status_counts(job)->total(), failed ? 20 : 21);
+    if (!met) {
+      ASSERT_GT(n, 1) << "nothing was tried";
+      break;
+    }
+  }
+}
+
+TEST_F(FoundDefectsTest, ACommitThatFailsWithoutMemoryToSaySoIsStillOfUnknownOutcome) {
+  const auto tracker = open_new();
+  const ScopedVfsHook hook([](const VfsEvent& event) {
+    if (event.call != VfsCall::kWrite) {
+      return SQLITE_OK;
+    }
+    fail_allocation(Memory::kBoth, 1, true);
+    return SQLITE_IOERR_WRITE;
+  });
+  EXPECT_EQ(code_of([&] { tracker->mark_completed(images[0].id); }), ErrorCode::kOutcomeUnknown);
+}
+
+TEST_F(FoundDefectsTest, ADiskThatRefusesWithoutMemoryToSaySoLeavesAnUnknownOutcome) {
+  Options options;
+  options.synchronous = Options::Synchronous::kFull;
+  const auto tracker = open_new(options);
+  const ScopedVfsHook hook([](const VfsEvent& event) {
+    if (event.call != VfsCall::kSync) {
+      return SQLITE_OK;
+    }
+    fail_allocation(Memory::kBoth, 1, true);
+    return SQLITE_IOERR_FSYNC;
+  });
+  EXPECT_EQ(code_of([&] { tracker->mark_completed(images[0].id); }), ErrorCode::kOutcomeUnknown);
+}
+
+TEST_F(FoundDefectsTest, ACloseOutOfMemoryLeavesTheTrackerToBeClosedAgain) {
+  Options options;
+  options.mark_buffer = 10;
+  bool failed = true;
+  for (std::int64_t n = 1; failed; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n) + " and all after it");
+    const auto tracker = open_new(options);
+    tracker->mark_completed(images[0].id);
+    {
+      const ScopedVfsHook hook([](const VfsEvent& event) {
+        return event.call == VfsCall::kWrite ? SQLITE_IOERR_WRITE : SQLITE_OK;
+      });
+      const Armed armed;
+      EXPECT_THAT([&] { tracker->checkpoint(job); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+    }
+    fail_allocation(Memory::kBoth, n, true);
+    failed = !there_is_memory_for([&] { tracker->close(); });
+    memory_is_back();
+    tracker->close();
+    ProgressTracker other(directory->database());
+    EXPECT_EQ(other.reset_stuck_images(job), 10U);
   }
 }
 
