@@ -91,11 +91,7 @@ TEST_F(CostTest, AMarkOfManyWritesFewPages) {
       if (images.empty()) {
         break;
       }
-      std::vector<Outcome> outcomes;
-      for (const Image& image : images) {
-        outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
-      }
-      tracker.mark_outcomes(outcomes);
+      tracker.mark_outcomes(test::completions_of(images));
       tracker.checkpoint(job);
     }
   });

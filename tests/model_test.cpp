@@ -7,157 +7,25 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <random>
-#include <sstream>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "progress_tracker/error.h"
 #include "progress_tracker/log.h"
-#include "progress_tracker/progress_tracker.h"
-#include "progress_tracker/testing/in_memory_tracker.h"
 #include "progress_tracker/tracker.h"
 #include "progress_tracker/types.h"
 #include "support.h"
-#include "testing_hooks.h"
+#include "two_sides.h"
 
 namespace progress_tracker {
 namespace {
 
-using progress_tracker_testing::InMemoryTracker;
+using test::Side;
 
 constexpr std::size_t kWorkers = 3;
 constexpr int kMaxDeaths = 3;
 constexpr int kSteps = 300;
-
-// One of the two stores, with its workers. Jobs, images and batches are named as both know them:
-// by name, path and number.
-class Side {
- public:
-  virtual ~Side() = default;
-  virtual std::unique_ptr<Tracker> open() = 0;
-  virtual void kill(std::unique_ptr<Tracker> worker) = 0;
-
-  void start() {
-    while (workers.size() < kWorkers) workers.push_back(open());
-  }
-  void stop() { workers.clear(); }
-
-  JobId job(const std::string& name) {
-    return workers[0]->get_job_id(name).value_or(JobId{987'654'321});
-  }
-  ImageId image(const std::string& job_name, const std::string& path) {
-    return workers[0]->get_image_id(job(job_name), path).value_or(ImageId{987'654'321});
-  }
-  BatchId batch(const std::string& job_name, int number) {
-    for (const auto& list : {workers[0]->get_pending_batches(job(job_name)),
-                             workers[0]->get_uploaded_batches(job(job_name))}) {
-      for (const Batch& found : list) {
-        if (found.batch_num == number) return found.id;
-      }
-    }
-    return BatchId{987'654'321};
-  }
-
-  std::vector<std::unique_ptr<Tracker>> workers;
-  std::vector<Image> claimed;  // all that was ever claimed, so that old claims are tried too
-};
-
-class ModelSide final : public Side {
- public:
-  std::unique_ptr<Tracker> open() override { return store_.another(); }
-  void kill(std::unique_ptr<Tracker> worker) override {
-    dynamic_cast<InMemoryTracker&>(*worker).reopen();
-  }
-
- private:
-  InMemoryTracker store_{kMaxDeaths};
-};
-
-class SqliteSide final : public Side {
- public:
-  ~SqliteSide() override { stop(); }
-  std::unique_ptr<Tracker> open() override {
-    Options options;
-    options.max_deaths = kMaxDeaths;
-    return std::make_unique<ProgressTracker>(directory_ / "model.db", options);
-  }
-  void kill(std::unique_ptr<Tracker> worker) override {
-    internal::simulate_death(dynamic_cast<ProgressTracker&>(*worker));
-  }
-
- private:
-  test::TempDirectory directory_;
-};
-
-// ---- What both must agree on --------------------------------------------------------------------
-
-void write(std::ostream& out, const StatusCounts& counts) {
-  out << counts.pending << '/' << counts.processing << '/' << counts.completed << '/'
-      << counts.error;
-}
-
-void write(std::ostream& out, const std::vector<Image>& images) {
-  for (const Image& image : images) {
-    out << ' ' << image.path.native() << '(' << image.split << ',' << image.attempt << ')';
-  }
-}
-
-void write(std::ostream& out, Tracker& tracker, const std::vector<Batch>& batches) {
-  for (const Batch& batch : batches) {
-    out << "  batch " << batch.batch_num << ' ' << to_string(batch.status) << ' '
-        << batch.image_count << (batch.uploaded_at ? " uploaded" : "") << " \""
-        << batch.upload_error << "\" of";
-    write(out, tracker.get_batch_images(batch.id));
-    out << '\n';
-  }
-}
-
-void write(std::ostream& out, Tracker& tracker, const Job& job, const std::string& upstream) {
-  out << "job " << job.name << " upstream \"" << upstream << "\" ";
-  write(out, job.counts);
-  const Progress progress = tracker.get_progress(job.id).value();
-  out << " checkpoint " << progress.total_images << '/' << progress.processed_count << '/'
-      << progress.error_count << '/' << progress.pending_count << '\n';
-  for (const auto& [split, counts] : tracker.get_progress_by_split(job.id)) {
-    out << "  split \"" << split << "\" ";
-    write(out, counts);
-    out << '\n';
-  }
-  for (const ImageRecord& record : tracker.get_images(job.id)) {
-    out << "  " << record.image.path.native() << ' ' << record.image.split << ' '
-        << to_string(record.status) << " attempts " << record.attempts << " deaths "
-        << record.deaths << (record.started_at ? " started" : "")
-        << (record.finished_at ? " finished" : "") << " \"" << record.error_message << "\"\n";
-  }
-  out << "  pending";
-  write(out, tracker.get_pending_images(job.id));
-  out << "\n  unbatched";
-  write(out, tracker.get_unbatched_images(job.id));
-  out << '\n';
-  for (const ErrorGroup& group : tracker.get_error_summary(job.id)) {
-    out << "  " << group.count << " times \"" << group.message << "\" as " << group.example.native()
-        << '\n';
-  }
-  write(out, tracker, tracker.get_pending_batches(job.id));
-  write(out, tracker, tracker.get_uploaded_batches(job.id));
-}
-
-// All that can be read, but for ids and times.
-std::string record_of(Tracker& tracker) {
-  std::ostringstream out;
-  const auto jobs = tracker.list_jobs();
-  const auto name_of = [&](std::optional<JobId> id) {
-    const auto at =
-        std::find_if(jobs.begin(), jobs.end(), [&](const Job& j) { return j.id == id; });
-    return at == jobs.end() ? std::string() : at->name;
-  };
-  for (const Job& job : jobs) write(out, tracker, job, name_of(job.upstream));
-  return out.str();
-}
 
 // ---- Random calls -------------------------------------------------------------------------------
 
@@ -166,14 +34,6 @@ struct Step {
   std::string name;
   std::function<std::string(Side&)> call;
 };
-
-std::string result_of(const Step& step, Side& side) {
-  try {
-    return step.call(side);
-  } catch (const Error& error) {
-    return std::string(to_string(error.code()));
-  }
-}
 
 class Script {
  public:
@@ -216,9 +76,9 @@ class Script {
       case 18:
         return mark_batch(worker);
       case 19:
-        return die(worker);
+        return end(worker, true);
       case 20:
-        return restart(worker);
+        return end(worker, false);
       case 21:
       case 22:
         return mark_neighbours(worker);
@@ -277,20 +137,14 @@ class Script {
     const std::string name = any_job();
     const std::size_t limit = below(5);
     return {"claim_images " + name + " limit " + std::to_string(limit) + by(worker),
-            [=](Side& side) {
-              const auto images = side.workers[worker]->claim_images(side.job(name), limit);
-              side.claimed.insert(side.claimed.end(), images.begin(), images.end());
-              std::ostringstream out;
-              write(out, images);
-              return out.str();
-            }};
+            [=](Side& side) { return test::claim(side, worker, side.job(name), limit); }};
   }
 
   Step mark_processing(std::size_t worker) {
     const std::string name = any_job();
     const auto paths = a_few_paths();
     return {"mark_processing" + of(name, paths) + by(worker), [=](Side& side) {
-              side.workers[worker]->mark_processing(ids(side, name, paths));
+              side.workers[worker]->mark_processing(side.images(side.job(name), paths));
               return std::string();
             }};
   }
@@ -299,7 +153,7 @@ class Script {
     const std::string name = any_job();
     const std::string path = any_path();
     return {"mark_completed" + of(name, {path}), [=](Side& side) {
-              side.workers[worker]->mark_completed(side.image(name, path));
+              side.workers[worker]->mark_completed(side.image(side.job(name), path));
               return std::string();
             }};
   }
@@ -309,7 +163,7 @@ class Script {
     const std::string path = any_path();
     const std::string message = any_message();
     return {"mark_error" + of(name, {path}), [=](Side& side) {
-              side.workers[worker]->mark_error(side.image(name, path), message);
+              side.workers[worker]->mark_error(side.image(side.job(name), path), message);
               return std::string();
             }};
   }
@@ -381,7 +235,8 @@ class Script {
     const std::string name = any_job();
     const auto paths = a_few_paths();
     return {"retry_images" + of(name, paths), [=](Side& side) {
-              return std::to_string(side.workers[worker]->retry_images(ids(side, name, paths)));
+              return std::to_string(
+                  side.workers[worker]->retry_images(side.images(side.job(name), paths)));
             }};
   }
 
@@ -404,7 +259,7 @@ class Script {
     return {"create_batch_of " + std::to_string(number) + of(name, paths), [=](Side& side) {
               Tracker& tracker = *side.workers[worker];
               const JobId job = side.job(name);
-              std::vector<ImageId> images = ids(side, name, paths);
+              std::vector<ImageId> images = side.images(job, paths);
               if (unbatched) {
                 images.clear();
                 for (const Image& image : tracker.get_unbatched_images(job, count)) {
@@ -422,7 +277,7 @@ class Script {
     const bool uploaded = below(2) == 0;
     return {"mark_batch " + std::to_string(number) + " of " + name, [=](Side& side) {
               Tracker& tracker = *side.workers[worker];
-              const BatchId batch = side.batch(name, number);
+              const BatchId batch = side.batch(side.job(name), number);
               if (uploaded) {
                 tracker.mark_batch_uploaded(batch);
               } else {
@@ -432,18 +287,9 @@ class Script {
             }};
   }
 
-  Step die(std::size_t worker) {
-    return {"death" + by(worker), [=](Side& side) {
-              side.kill(std::move(side.workers[worker]));
-              side.workers[worker] = side.open();
-              return std::string();
-            }};
-  }
-
-  Step restart(std::size_t worker) {
-    return {"restart" + by(worker), [=](Side& side) {
-              side.workers[worker]->close();
-              side.workers[worker] = side.open();
+  Step end(std::size_t worker, bool dies) {
+    return {(dies ? "death" : "restart") + by(worker), [=](Side& side) {
+              side.replace(worker, dies);
               return std::string();
             }};
   }
@@ -490,13 +336,6 @@ class Script {
     return chosen;
   }
 
-  static std::vector<ImageId> ids(Side& side, const std::string& job,
-                                  const std::vector<std::string>& paths) {
-    std::vector<ImageId> found;
-    for (const std::string& path : paths) found.push_back(side.image(job, path));
-    return found;
-  }
-
   static std::string by(std::size_t worker) { return " by worker " + std::to_string(worker); }
 
   static std::string of(const std::string& job, const std::vector<std::string>& paths) {
@@ -515,19 +354,20 @@ class ModelTest : public testing::TestWithParam<unsigned> {
 };
 
 TEST_P(ModelTest, RandomCallsGiveTheSameInBoth) {
-  ModelSide model;
-  SqliteSide sqlite;
-  model.start();
-  sqlite.start();
+  const test::TempDirectory directory;
+  test::ModelSide model(kMaxDeaths);
+  test::SqliteSide sqlite(directory / "model.db", kMaxDeaths);
+  model.start(kWorkers);
+  sqlite.start(kWorkers);
   Script script(GetParam());
   std::string history;
   for (int i = 0; i < kSteps; ++i) {
     const Step step = script.next(model.claimed.size());
-    const std::string expected = result_of(step, model);
+    const std::string expected = test::result_of(step.call, model);
     history += std::to_string(i) + ": " + step.name + " -> " + expected + '\n';
 
-    ASSERT_EQ(result_of(step, sqlite), expected) << history;
-    ASSERT_EQ(record_of(*sqlite.workers[0]), record_of(*model.workers[0])) << history;
+    ASSERT_EQ(test::result_of(step.call, sqlite), expected) << history;
+    ASSERT_EQ(test::record_of(*sqlite.workers[0]), test::record_of(*model.workers[0])) << history;
   }
   EXPECT_GT(model.claimed.size(), 20U) << "the script claims too little to say anything";
 }

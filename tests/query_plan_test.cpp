@@ -57,11 +57,8 @@ class QueryPlanTest : public testing::Test {
     tracker.mark_error(images[3].id, "broken");
     tracker.mark_error(images[3].id, "still broken");
     tracker.mark_completed(images[3].id);
-    std::vector<Outcome> outcomes;
-    for (std::size_t i = 4; i < 7; ++i) {
-      outcomes.push_back({.id = images[i].id, .attempt = images[i].attempt, .error = {}});
-    }
-    tracker.mark_outcomes(outcomes);
+    tracker.mark_outcomes(
+        test::completions_of(std::vector<Image>(images.begin() + 4, images.begin() + 7)));
     tracker.release_images(std::vector<Image>(images.begin() + 7, images.begin() + 9));
     const auto pending = tracker.get_pending_images(job);
     tracker.mark_processing(std::vector{pending[0].id, pending.back().id});
@@ -215,10 +212,7 @@ TEST_F(QueryPlanTest, AThousandNeighboursTakeAsManyStatementsAsTen) {
   };
   // Those that were claimed, and those that get_pending_images() gave, of which nobody knows.
   const auto mark = [&](const std::vector<Image>& images) {
-    std::vector<Outcome> outcomes;
-    for (const Image& image : images) {
-      outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
-    }
+    const auto outcomes = test::completions_of(images);
     return StatementLog::run_by(
         [&] { EXPECT_EQ(tracker.mark_outcomes(outcomes), outcomes.size()); });
   };

@@ -1,5 +1,5 @@
-// What several test programs share: a directory of one's own, a clock that is told what time it is,
-// a look at the database from outside, and what an Error has to say.
+// What several test programs share: a clock that is told what time it is, a look at the database
+// from outside, lists, and what an Error has to say.
 #ifndef PROGRESS_TRACKER_TESTS_SUPPORT_H_
 #define PROGRESS_TRACKER_TESTS_SUPPORT_H_
 
@@ -13,7 +13,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -25,7 +24,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -33,32 +31,9 @@
 #include "progress_tracker/error.h"
 #include "progress_tracker/log.h"
 #include "progress_tracker/types.h"
+#include "temp_directory.h"
 
 namespace progress_tracker::test {
-
-// A new directory, removed with all that is in it.
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string name = std::filesystem::temp_directory_path() / "progress_tracker_XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(), "mkdtemp");
-    }
-    path_ = std::filesystem::canonical(name);
-  }
-  TempDirectory(const TempDirectory&) = delete;
-  TempDirectory& operator=(const TempDirectory&) = delete;
-  ~TempDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::filesystem::path& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Time stands still except while somebody sleeps, and nobody really sleeps.
 class FakeClock : public Clock {
@@ -213,6 +188,16 @@ inline std::vector<ImageId> ids_of(const std::vector<Image>& images) {
     ids.push_back(image.id);
   }
   return ids;
+}
+
+// That all of them are completed, each by the attempt under which it was given.
+inline std::vector<Outcome> completions_of(const std::vector<Image>& images) {
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(images.size());
+  for (const Image& image : images) {
+    outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
+  }
+  return outcomes;
 }
 
 // Runs `work` in a forked child and waits for it. The child ends without running anything else of

@@ -10,11 +10,10 @@
 #include "process.h"
 #include "progress_tracker/progress_tracker.h"
 #include "remote_tracker.h"
+#include "support.h"
 
 namespace progress_tracker::processes {
 namespace {
-
-std::string text(std::int64_t number) { return std::to_string(number); }
 
 // Arguments: database, job, claim size. Completes until nothing is pending; every second claim by
 // one call for all, the others one by one.
@@ -32,11 +31,7 @@ int complete_job(const Arguments& arguments) {
     }
     at_once = !at_once;
     if (at_once) {
-      std::vector<Outcome> outcomes;
-      for (const Image& image : images) {
-        outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
-      }
-      tracker.mark_outcomes(outcomes);
+      tracker.mark_outcomes(test::completions_of(images));
     } else {
       for (const Image& image : images) {
         tracker.complete(image);
@@ -52,8 +47,7 @@ const RegisterActor kCompleter{"completer", complete_job};
 class ChainTest : public testing::Test {
  protected:
   Process start_completer(JobId job, int limit) {
-    return Process("completer", {directory_.database().string(),
-                                 text(static_cast<std::int64_t>(job)), text(limit)});
+    return Process("completer", {directory_.database().string(), text(job), text(limit)});
   }
 
   static void run(std::vector<Process>& completers) {
@@ -75,7 +69,7 @@ class ChainTest : public testing::Test {
   // Each path of the one exactly once in the other, and as pending.
   void expect_arrived(JobId chained, int images) {
     Audit audit(directory_.database());
-    const std::string job = text(static_cast<std::int64_t>(chained));
+    const std::string job = text(chained);
     EXPECT_EQ(audit.number("SELECT count(*) FROM images WHERE job_id = " + job), images);
     EXPECT_EQ(audit.number("SELECT count(DISTINCT path) FROM images WHERE job_id = " + job),
               images);

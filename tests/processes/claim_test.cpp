@@ -25,8 +25,6 @@ using testing::Each;
 using testing::Pair;
 using testing::SizeIs;
 
-std::string text(std::int64_t number) { return std::to_string(number); }
-
 // Arguments: database, job, limit, mark one of so many (0: none). Says each claim once the call has
 // returned, and what it marked likewise. Waits at the end, so that nothing it holds is a dead
 // worker's before all have finished.
@@ -44,8 +42,7 @@ int claim_all(const Arguments& arguments) {
       break;
     }
     for (const Image& image : images) {
-      say("claimed " + text(static_cast<std::int64_t>(image.id)) + " " + text(image.attempt) + " " +
-          image.path.string());
+      say("claimed " + text(image.id) + " " + text(image.attempt) + " " + image.path.string());
     }
     for (const Image& image : images) {
       if (every == 0 || ++seen % every != 0) {
@@ -53,8 +50,7 @@ int claim_all(const Arguments& arguments) {
       }
       const bool good = seen % 2 == 0;
       if (good ? tracker.complete(image) : tracker.fail(image, "odd")) {
-        say(std::string(good ? "completed " : "failed ") +
-            text(static_cast<std::int64_t>(image.id)));
+        say(std::string(good ? "completed " : "failed ") + text(image.id));
       }
     }
   }
@@ -76,8 +72,7 @@ TEST(ClaimsOfManyProcesses, GiveNoImageToTwo) {
   std::vector<Process> claimers;
   for (const auto& [limit, every] : limits) {
     claimers.emplace_back(
-        "claimer", Arguments{directory.database().string(), text(static_cast<std::int64_t>(job)),
-                             text(limit), text(every)});
+        "claimer", Arguments{directory.database().string(), text(job), text(limit), text(every)});
   }
   for (Process& claimer : claimers) {
     ASSERT_EQ(claimer.receive(), "ready");
@@ -137,8 +132,7 @@ int work_with_threads(const Arguments& arguments) {
       }
       for (const Image& image : images) {
         // The first attempt of every third image is given back, that of every fifth fails.
-        const std::string key =
-            text(static_cast<std::int64_t>(image.id)) + " " + text(image.attempt);
+        const std::string key = text(image.id) + " " + text(image.attempt);
         say("claimed " + key);
         const auto id = static_cast<std::int64_t>(image.id);
         if (image.attempt == 1 && id % 3 == 0) {
@@ -199,8 +193,8 @@ TEST(ClaimsOfManyProcesses, StayApartWithSixteenThreadsInEach) {
 
   std::vector<Process> workers;
   for (int i = 0; i < 2; ++i) {
-    workers.emplace_back("threads", Arguments{directory.database().string(),
-                                              text(static_cast<std::int64_t>(job)), "16", text(i)});
+    workers.emplace_back("threads",
+                         Arguments{directory.database().string(), text(job), "16", text(i)});
   }
   for (Process& worker : workers) {
     ASSERT_EQ(worker.receive(), "ready");

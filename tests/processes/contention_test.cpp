@@ -42,9 +42,8 @@ TEST(Contention, LogOfEightWritersStaysBelowSixteenMebibytes) {
   const JobId job = loader.create_job("job", "images", 0, kProcesses * kMarks);
   std::vector<Process> markers;
   for (int i = 0; i < kProcesses; ++i) {
-    markers.emplace_back("marker", Arguments{directory.database().string(),
-                                             std::to_string(static_cast<std::int64_t>(job)),
-                                             std::to_string(kMarks)});
+    markers.emplace_back(
+        "marker", Arguments{directory.database().string(), text(job), std::to_string(kMarks)});
   }
   for (Process& marker : markers) {
     ASSERT_EQ(marker.receive(), "ready");

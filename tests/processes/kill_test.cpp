@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -25,12 +24,6 @@
 
 namespace progress_tracker::processes {
 namespace {
-
-using Random = std::mt19937;
-
-int draw(Random& random, int low, int high) {
-  return std::uniform_int_distribution<int>(low, high)(random);
-}
 
 std::string join(const Operation& operation) {
   std::string line;
@@ -586,9 +579,7 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
   const JobId job = loader.create_job("job", "images", 0, images);
   const auto start = [&] {
     return std::make_unique<Process>(
-        "steady",
-        Arguments{directory.database().string(), std::to_string(static_cast<std::int64_t>(job)),
-                  std::to_string(random_())});
+        "steady", Arguments{directory.database().string(), text(job), std::to_string(random_())});
   };
   std::vector<std::unique_ptr<Process>> workers(4);
   for (auto& worker : workers) {
@@ -673,8 +664,7 @@ TEST_F(KillTest, BufferedMarksAreLostUpToTheBuffersSizeAndNotOnceCommitted) {
     const TemporaryDirectory directory;
     RemoteTracker loader(directory.database());
     const JobId job = loader.create_job("job", "images", 0, 1'500);
-    Process worker("buffered",
-                   {directory.database().string(), std::to_string(static_cast<std::int64_t>(job))});
+    Process worker("buffered", {directory.database().string(), text(job)});
     int begun = 0;
     int committed = 0;
     const auto take_note = [&](const std::string& line) {

@@ -82,8 +82,8 @@ class LoadTest : public testing::Test {
   // Exactly this list, in this order.
   void expect_images(JobId job, const std::vector<std::filesystem::path>& paths) {
     Audit audit(directory_.database());
-    const auto rows = audit.rows("SELECT path FROM images WHERE job_id = " +
-                                 std::to_string(static_cast<std::int64_t>(job)) + " ORDER BY id");
+    const auto rows =
+        audit.rows("SELECT path FROM images WHERE job_id = " + text(job) + " ORDER BY id");
     ASSERT_EQ(rows.size(), paths.size());
     EXPECT_TRUE(std::equal(rows.begin(), rows.end(), paths.begin(),
                            [](const Row& row, const auto& path) { return row[0] == path; }));

@@ -22,7 +22,7 @@ int open_at_once(const Arguments& arguments) {
   {
     ProgressTracker tracker(arguments.at(0));
     const JobId job = tracker.create_job("job", some_paths("images", 0, 20), {});
-    say(std::to_string(static_cast<std::int64_t>(job)));
+    say(text(job));
   }
   say("closed");
   return 0;

@@ -224,23 +224,14 @@ int Process::wait() {
   return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;
 }
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = (std::filesystem::temp_directory_path() / "progress-tracker-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) {
-    fail(errno, "mkdtemp");
-  }
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 unsigned test_seed() {
   const char* given = std::getenv("PROGRESS_TRACKER_TEST_SEED");
   return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10))
                           : std::random_device{}();
+}
+
+int draw(Random& random, int low, int high) {
+  return std::uniform_int_distribution<int>(low, high)(random);
 }
 
 int scaled(int usual) {

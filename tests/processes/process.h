@@ -13,11 +13,15 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "temp_directory.h"
 
 namespace progress_tracker::processes {
 
@@ -73,24 +77,16 @@ class Process {
   std::size_t begin_{0};  // of what is not yet taken from the buffer
 };
 
-// A directory of a test's own, gone with it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory();
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path database() const { return path_ / "jobs.db"; }
-
- private:
-  std::filesystem::path path_;
-};
+using TemporaryDirectory = test::TempDirectory;
 
 // The seed of a test that draws numbers: from PROGRESS_TRACKER_TEST_SEED if it is set, else new at
 // every run. A failing test prints it.
 unsigned test_seed();
+
+using Random = std::mt19937;
+
+// From `low` to `high`, both included.
+int draw(Random& random, int low, int high);
 
 // How often a test repeats itself: `usual`, times PROGRESS_TRACKER_TEST_SCALE if it is set.
 int scaled(int usual);
@@ -98,6 +94,12 @@ int scaled(int usual);
 // ---- In the actor ------------------------------------------------------------------------------
 
 using Arguments = std::vector<std::string>;
+
+// A number, or that of an id, as the test and its actors tell it each other.
+template <typename Number>
+std::string text(Number number) {
+  return std::to_string(static_cast<std::int64_t>(number));
+}
 
 // Makes a function known under its name: `const RegisterActor kEater{"eater", eat};`
 struct RegisterActor {

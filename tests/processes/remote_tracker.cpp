@@ -14,6 +14,7 @@
 
 #include "progress_tracker/error.h"
 #include "progress_tracker/progress_tracker.h"
+#include "support.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to the program
 
@@ -45,10 +46,6 @@ std::string join(const Words& words) {
 }
 
 std::int64_t number(const std::string& word) { return std::stoll(word); }
-template <typename Id>
-std::string text(Id id) {
-  return std::to_string(static_cast<std::int64_t>(id));
-}
 
 ErrorCode code_called(const std::string& name) {
   constexpr int kCodes = static_cast<int>(ErrorCode::kForked) + 1;
@@ -157,11 +154,8 @@ class Session {
       return Words{tracker_->fail(images_in(question, 2).at(0), question.at(1)) ? "1" : "0"};
     }
     if (verb == "complete_all") {
-      std::vector<Outcome> outcomes;
-      for (const Image& image : images_in(question, 1)) {
-        outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
-      }
-      return Words{std::to_string(tracker_->mark_outcomes(outcomes))};
+      const auto images = images_in(question, 1);
+      return Words{std::to_string(tracker_->mark_outcomes(test::completions_of(images)))};
     }
     if (verb == "release_images") {
       return Words{std::to_string(tracker_->release_images(images_in(question, 1)))};
@@ -259,6 +253,10 @@ std::vector<std::filesystem::path> some_paths(std::string_view prefix, int first
     paths.emplace_back(path + digits + ".png");
   }
   return paths;
+}
+
+std::size_t number_of(const std::filesystem::path& path) {
+  return std::stoul(path.stem().string());
 }
 
 RemoteTracker::RemoteTracker(const std::filesystem::path& database, const Options& options)

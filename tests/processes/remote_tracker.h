@@ -19,6 +19,8 @@ namespace progress_tracker::processes {
 
 // "prefix/0000007.png" and its successors: lists that test and actor make alike.
 std::vector<std::filesystem::path> some_paths(std::string_view prefix, int first, int count);
+// The number in such a path.
+std::size_t number_of(const std::filesystem::path& path);
 
 // Opens the database at once. A call throws the Error that it threw over there.
 class RemoteTracker {

@@ -11,6 +11,13 @@ namespace progress_tracker::reliability {
 // `cmake/bootstrap.sh soak` sets it.
 std::int64_t sized(std::int64_t fast, std::int64_t release);
 
+// A sanitizer's memory is its own: it neither keeps to a limit nor gives back what was freed.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 // One line of the table that `cmake/bootstrap.sh soak` prints: of what goal, what was tried, how
 // often, and how often it went wrong. Appended to the file that PROGRESS_TRACKER_TEST_REPORT names
 // (nothing is written without it), and said on standard output.

@@ -25,12 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 std::int64_t open_files() {
   return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
 }

@@ -40,6 +40,7 @@ using processes::hear;
 using processes::Process;
 using processes::say;
 using processes::TemporaryDirectory;
+using processes::text;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using test::FakeClock;
@@ -299,8 +300,7 @@ TEST(Deadline, OfThreadsBesideAStoppedWorkerIsKept) {
   ProgressTracker patient(directory.database());
   const JobId job = patient.create_job("job", test::image_paths(200), {});
   ProgressTracker tracker(directory.database(), {.busy_timeout = kTimeout});
-  Process worker("endless",
-                 {directory.database().string(), std::to_string(static_cast<std::int64_t>(job))});
+  Process worker("endless", {directory.database().string(), text(job)});
   ASSERT_EQ(worker.receive(), "ready");
   Audit audit(directory.database());
   std::int64_t wrong = 0;

@@ -16,7 +16,6 @@
 #include <memory>
 #include <optional>
 #include <ostream>
-#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -37,14 +36,18 @@ namespace {
 
 using processes::Arguments;
 using processes::Audit;
+using processes::draw;
 using processes::hear;
+using processes::number_of;
 using processes::Process;
+using processes::Random;
 using processes::say;
 using processes::some_paths;
 using processes::TemporaryDirectory;
+using processes::text;
 
 constexpr int kImages = 8'000;
-constexpr int kTogether = 10;  // claimed and marked by one call
+constexpr std::size_t kTogether = 10;  // claimed and marked by one call
 constexpr int kLoaded = 20'000;
 constexpr int kThreads = 3;
 
@@ -56,19 +59,21 @@ std::unique_ptr<ProgressTracker> static_tracker;
 // Never destroyed: its threads still use it while the program exits.
 ProgressTracker* lasting_tracker = nullptr;
 
+[[noreturn]] void stay() {
+  for (;;) {
+    ::pause();
+  }
+}
+
 // Claims and marks some images at a time, until the tracker is closed.
 void mark_without_end(ProgressTracker& tracker, JobId job, std::atomic<int>& working) {
   bool first = true;
   try {
     for (;;) {
       const auto images = tracker.claim_images(job, kTogether);
-      std::vector<Outcome> outcomes;
-      for (const Image& image : images) {
-        outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
-      }
-      tracker.mark_outcomes(outcomes);
+      tracker.mark_outcomes(test::completions_of(images));
       if (!images.empty()) {
-        say("completed " + images.front().path.stem().string());
+        say("completed " + text(number_of(images.front().path)));
       }
       working += std::exchange(first, false) ? 1 : 0;
     }
@@ -77,9 +82,7 @@ void mark_without_end(ProgressTracker& tracker, JobId job, std::atomic<int>& wor
       say(error.what());
     }
   }
-  for (;;) {
-    ::pause();
-  }
+  stay();
 }
 
 [[noreturn]] void end(const std::string& how) {
@@ -125,22 +128,14 @@ int come_to_an_end(const Arguments& arguments) {
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&] { mark_without_end(tracker, job, working); });
     }
-    while (working < kThreads) {
-      std::this_thread::yield();
-    }
   } else if (state == "waiting") {
     say("claimed");
     hear();  // the test has the write lock
     threads.emplace_back([&] {
       working = 1;
       tracker.checkpoint(job);
-      for (;;) {
-        ::pause();
-      }
+      stay();
     });
-    while (working == 0) {
-      std::this_thread::yield();
-    }
   } else if (state == "loading") {
     threads.emplace_back([&] {
       try {
@@ -153,17 +148,15 @@ int come_to_an_end(const Arguments& arguments) {
           say(error.what());
         }
       }
-      for (;;) {
-        ::pause();
-      }
+      stay();
     });
-    while (working == 0) {
-      std::this_thread::yield();
-    }
   } else if (state == "buffered") {
     for (const Image& image : images) {
       tracker.mark_completed(image.id);
     }
+  }
+  while (working < static_cast<int>(threads.size())) {
+    std::this_thread::yield();
   }
   say("ready");
   hear();
@@ -207,8 +200,7 @@ class Ending {
   }
 
   void run() {
-    Process program("ending", {directory_.database().string(),
-                               std::to_string(static_cast<std::int64_t>(job_)), state_, way_.name});
+    Process program("ending", {directory_.database().string(), text(job_), state_, way_.name});
     std::optional<test::Outsider> blocker;
     if (state_ == "waiting") {
       ASSERT_EQ(program.receive(), "claimed");
@@ -245,14 +237,14 @@ class Ending {
   // The moment of the end is drawn.
   void pass_some_time() {
     Audit audit(directory_.database());
-    for (int looks = std::uniform_int_distribution<int>(0, 60)(random_); looks > 0; --looks) {
+    for (int looks = draw(random_, 0, 60); looks > 0; --looks) {
       audit.rows("SELECT * FROM progress");
     }
   }
 
   void note(const std::string& line) {
     if (line.starts_with("completed ")) {
-      acknowledged_.insert(std::stoi(line.substr(10)) / kTogether);
+      acknowledged_.insert(std::stoul(line.substr(10)) / kTogether);
     } else {
       EXPECT_TRUE(line == "loaded" && state_ == "loading") << line;
       loaded_ = true;
@@ -263,16 +255,15 @@ class Ending {
     Audit audit(directory_.database());
     audit.expect_sound();
     // What one call claimed or marked is in one state.
-    std::map<int, std::string> groups;
+    std::map<std::size_t, std::string> groups;
     for (const processes::Row& row :
-         audit.rows("SELECT path, status, attempts FROM images WHERE job_id = " +
-                    std::to_string(static_cast<std::int64_t>(job_)) + " AND attempts > 0")) {
-      const int number = std::stoi(row[0].substr(row[0].rfind('/') + 1));
-      const auto [group, is_new] = groups.emplace(number / kTogether, row[1]);
+         audit.rows("SELECT path, status, attempts FROM images WHERE job_id = " + text(job_) +
+                    " AND attempts > 0")) {
+      const auto [group, is_new] = groups.emplace(number_of(row[0]) / kTogether, row[1]);
       EXPECT_EQ(group->second, row[1]) << "a call is half done: " << row[0];
       EXPECT_EQ(row[2], "1") << row[0];
     }
-    for (const int group : acknowledged_) {
+    for (const std::size_t group : acknowledged_) {
       EXPECT_EQ(groups[group], "completed") << "lost: " << group * kTogether;
     }
     if (state_ == "buffered") {
@@ -296,10 +287,10 @@ class Ending {
 
   const Way& way_;
   const std::string state_;
-  std::mt19937 random_;
+  Random random_;
   const TemporaryDirectory directory_;
   JobId job_{};
-  std::set<int> acknowledged_;  // groups
+  std::set<std::size_t> acknowledged_;  // groups
   bool loaded_{false};
 };
 

@@ -64,9 +64,7 @@ FaultedScenario::FaultedScenario(std::filesystem::path database, Fault fault, un
   set_log_level(LogLevel::kOff);
 }
 
-int FaultedScenario::draw(int low, int high) {
-  return std::uniform_int_distribution<int>(low, high)(random_);
-}
+int FaultedScenario::draw(int low, int high) { return processes::draw(random_, low, high); }
 
 void FaultedScenario::complain(const std::string& what) {
   std::string line = "round " + std::to_string(round_) + ": " + what;

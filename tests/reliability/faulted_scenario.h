@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -83,7 +82,7 @@ class FaultedScenario {
 
   const std::filesystem::path database_;
   const Fault fault_;
-  std::mt19937 random_;
+  processes::Random random_;
   std::unique_ptr<ProgressTracker> tracker_;
   processes::Record record_;
   int round_{0};

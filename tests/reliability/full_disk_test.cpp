@@ -20,7 +20,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -216,7 +215,7 @@ int sweep(const Arguments& arguments) {
   const auto seed = static_cast<unsigned>(std::stoul(arguments.at(2)));
   const std::int64_t most = std::stoll(arguments.at(3));
   const std::int64_t stride = std::stoll(arguments.at(4));
-  std::mt19937 random(seed);
+  processes::Random random(seed);
   for (std::int64_t level = 0; level <= most; level += kStep * stride) {
     const fs::path directory = disk->root() / std::to_string(level);
     disk->leave(kEnough);
@@ -225,9 +224,7 @@ int sweep(const Arguments& arguments) {
     Fault fault;
     fault.set = [&] {
       // After the first failure nearly nothing is left, or the rest would not be tried.
-      disk->leave(std::exchange(first, false)
-                      ? level
-                      : kStep * std::uniform_int_distribution<int>(0, 12)(random));
+      disk->leave(std::exchange(first, false) ? level : kStep * processes::draw(random, 0, 12));
     };
     fault.lift = [&] { disk->leave(kEnough); };
     FaultedScenario scenario(directory / "jobs.db", fault, seed + static_cast<unsigned>(level));
@@ -244,9 +241,9 @@ int sweep(const Arguments& arguments) {
 int cycles(const Arguments& arguments) {
   const auto disk = make_disk(arguments.at(0), arguments.at(1));
   const auto seed = static_cast<unsigned>(std::stoul(arguments.at(2)));
-  std::mt19937 random(seed);
+  processes::Random random(seed);
   Fault fault;
-  fault.set = [&] { disk->leave(kStep * std::uniform_int_distribution<int>(0, 12)(random)); };
+  fault.set = [&] { disk->leave(kStep * processes::draw(random, 0, 12)); };
   fault.lift = [&] { disk->leave(kEnough); };
   FaultedScenario scenario(disk->root() / "jobs.db", fault, seed);
   scenario.begin();

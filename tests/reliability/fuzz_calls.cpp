@@ -1,15 +1,12 @@
-// Two workers on one SQLite file against two on one InMemoryTracker. Jobs, images and batches are
-// named as both know them: by name, path and number.
+// Two workers on one SQLite file against two on one InMemoryTracker.
 #include <sqlite3.h>
 
 #include <algorithm>
 #include <array>
 #include <functional>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <sstream>
-#include <utility>
 #include <vector>
 
 #include "fuzz.h"
@@ -17,13 +14,15 @@
 #include "progress_tracker/log.h"
 #include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
-#include "progress_tracker/testing/in_memory_tracker.h"
-#include "testing_hooks.h"
+#include "two_sides.h"
 
 namespace progress_tracker::reliability {
 namespace {
 
-using progress_tracker_testing::InMemoryTracker;
+using test::record_of;
+using test::result_of;
+using test::Side;
+using test::write;
 
 constexpr std::size_t kWorkers = 2;
 constexpr int kMaxDeaths = 2;
@@ -52,52 +51,9 @@ class Choices {
   Bytes left_;
 };
 
-class Side {
+class FileSide final : public test::SqliteSide {
  public:
-  Side() = default;
-  Side(const Side&) = delete;
-  Side& operator=(const Side&) = delete;
-  virtual ~Side() = default;
-  virtual std::unique_ptr<Tracker> open() = 0;
-  virtual void kill(Tracker& worker) = 0;
-
-  void start() {
-    while (workers.size() < kWorkers) workers.push_back(open());
-  }
-
-  // An id that nobody has ever had, where there is nothing of that name.
-  JobId job(const std::string& name, std::int64_t otherwise) {
-    return workers[0]->get_job_id(name).value_or(JobId{otherwise});
-  }
-  ImageId image(JobId job, const std::string& path, std::int64_t otherwise) {
-    return workers[0]->get_image_id(job, path).value_or(ImageId{otherwise});
-  }
-  BatchId batch(JobId job, int number, std::int64_t otherwise) {
-    for (const auto& list :
-         {workers[0]->get_pending_batches(job), workers[0]->get_uploaded_batches(job)}) {
-      for (const Batch& found : list) {
-        if (found.batch_num == number) return found.id;
-      }
-    }
-    return BatchId{otherwise};
-  }
-
-  std::vector<std::unique_ptr<Tracker>> workers;
-  std::vector<Image> claimed;  // ever
-};
-
-class ModelSide final : public Side {
- public:
-  std::unique_ptr<Tracker> open() override { return store_.another(); }
-  void kill(Tracker& worker) override { dynamic_cast<InMemoryTracker&>(worker).reopen(); }
-
- private:
-  InMemoryTracker store_{kMaxDeaths};
-};
-
-class SqliteSide final : public Side {
- public:
-  SqliteSide() {
+  FileSide() : SqliteSide(database(), kMaxDeaths) {
     // An empty database, made once: making the tables takes longest.
     static const Files kEmpty = [] {
       const MemoryDirectory directory;
@@ -105,18 +61,6 @@ class SqliteSide final : public Side {
       return files_at(directory.path() / "jobs.db");
     }();
     put(kEmpty, database());
-  }
-  SqliteSide(const SqliteSide&) = delete;
-  SqliteSide& operator=(const SqliteSide&) = delete;
-  ~SqliteSide() override { workers.clear(); }
-
-  std::unique_ptr<Tracker> open() override {
-    Options options;
-    options.max_deaths = kMaxDeaths;
-    return std::make_unique<ProgressTracker>(database(), options);
-  }
-  void kill(Tracker& worker) override {
-    internal::simulate_death(dynamic_cast<ProgressTracker&>(worker));
   }
 
   void check() const {
@@ -157,71 +101,9 @@ class SqliteSide final : public Side {
   }
 };
 
-// ---- What both must agree on --------------------------------------------------------------------
-
-void write(std::ostream& out, const std::vector<Image>& images) {
-  for (const Image& image : images) {
-    out << ' ' << image.path.native() << '(' << image.split << ',' << image.attempt << ')';
-  }
-}
-
-void write(std::ostream& out, const StatusCounts& counts) {
-  out << counts.pending << '/' << counts.processing << '/' << counts.completed << '/'
-      << counts.error;
-}
-
-void write(std::ostream& out, Tracker& tracker, const Job& job) {
-  out << job.name << (job.upstream ? " chained " : " ");
-  write(out, job.counts);
-  const Progress progress = tracker.get_progress(job.id).value();
-  out << " checkpoint " << progress.total_images << '/' << progress.processed_count << '/'
-      << progress.error_count << '/' << progress.pending_count;
-  for (const auto& [split, counts] : tracker.get_progress_by_split(job.id)) {
-    out << "\n split " << split << ' ';
-    write(out, counts);
-  }
-  for (const ImageRecord& record : tracker.get_images(job.id)) {
-    out << "\n " << record.image.path.native() << ' ' << record.image.split << ' '
-        << to_string(record.status) << ' ' << record.attempts << ' ' << record.deaths
-        << (record.started_at ? " started" : "") << (record.finished_at ? " finished" : "") << ' '
-        << record.error_message;
-  }
-  out << "\n pending";
-  write(out, tracker.get_pending_images(job.id));
-  out << "\n unbatched";
-  write(out, tracker.get_unbatched_images(job.id));
-  for (const ErrorGroup& group : tracker.get_error_summary(job.id)) {
-    out << "\n " << group.count << " times " << group.message << ' ' << group.example.native();
-  }
-  for (const auto& list :
-       {tracker.get_pending_batches(job.id), tracker.get_uploaded_batches(job.id)}) {
-    for (const Batch& batch : list) {
-      out << "\n batch " << batch.batch_num << ' ' << to_string(batch.status) << ' '
-          << batch.image_count << ' ' << batch.upload_error;
-      write(out, tracker.get_batch_images(batch.id));
-    }
-  }
-  out << '\n';
-}
-
-// All that can be read, but for ids and times.
-std::string record_of(Tracker& tracker) {
-  std::ostringstream out;
-  for (const Job& job : tracker.list_jobs()) write(out, tracker, job);
-  return out.str();
-}
-
 // ---- Calls out of bytes -------------------------------------------------------------------------
 
 using Step = std::function<std::string(Side&)>;
-
-std::string result_of(const Step& step, Side& side) {
-  try {
-    return step(side);
-  } catch (const Error& error) {
-    return std::string(to_string(error.code()));
-  }
-}
 
 class Script {
  public:
@@ -335,19 +217,14 @@ class Script {
   Step on_images(std::size_t worker, const std::string& name, std::int64_t odd, Call call) {
     const auto paths = some_paths();
     return [=](Side& side) {
-      return std::to_string(call(*side.workers[worker], images(side, name, paths, odd)));
+      return std::to_string(
+          call(*side.workers[worker], side.images(side.job(name, odd), paths, odd)));
     };
   }
 
   Step claim(std::size_t worker, const std::string& name, std::int64_t odd) {
     const std::size_t count = limit();
-    return [=](Side& side) {
-      const auto images = side.workers[worker]->claim_images(side.job(name, odd), count);
-      side.claimed.insert(side.claimed.end(), images.begin(), images.end());
-      std::ostringstream out;
-      write(out, images);
-      return out.str();
-    };
+    return [=](Side& side) { return test::claim(side, worker, side.job(name, odd), count); };
   }
 
   Step outcomes(std::size_t worker, std::size_t claimed) {
@@ -397,7 +274,7 @@ class Script {
     return [=](Side& side) {
       Tracker& tracker = *side.workers[worker];
       const JobId job = side.job(name, odd);
-      auto chosen = images(side, name, paths, odd);
+      auto chosen = side.images(job, paths, odd);
       if (unbatched > 0) {
         chosen.clear();
         for (const Image& image : tracker.get_unbatched_images(job, unbatched)) {
@@ -444,10 +321,7 @@ class Script {
   Step end(std::size_t worker) {
     const bool dies = choose_.below(2) == 0;
     return [=](Side& side) {
-      auto& place = side.workers[worker];
-      dies ? side.kill(*place) : place->close();
-      place.reset();
-      place = side.open();
+      side.replace(worker, dies);
       return std::string();
     };
   }
@@ -503,13 +377,6 @@ class Script {
     }
     return chosen;
   }
-  static std::vector<ImageId> images(Side& side, const std::string& name,
-                                     const std::vector<std::string>& paths, std::int64_t odd) {
-    std::vector<ImageId> found;
-    const JobId job = side.job(name, odd);
-    for (const std::string& path : paths) found.push_back(side.image(job, path, odd));
-    return found;
-  }
 
   Choices choose_;
 };
@@ -526,10 +393,10 @@ void fuzz_calls(Bytes input) {
   constexpr int kMostCalls = 200;
   constexpr int kLookAtAll = 8;
   set_log_handler([](LogLevel, std::string_view) {});
-  ModelSide model;
-  SqliteSide sqlite;
-  model.start();
-  sqlite.start();
+  test::ModelSide model(kMaxDeaths);
+  FileSide sqlite;
+  model.start(kWorkers);
+  sqlite.start(kWorkers);
   Script script(input);
   for (int i = 1; i <= kMostCalls && !script.over(); ++i) {
     const Step step = script.next(model.claimed.size());

@@ -133,11 +133,10 @@ TEST_P(KillPointsTest, NothingAcknowledgedIsLost) {
 TEST_P(KillPointsTest, NorByASecondDeathDuringRecovery) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
   const auto pairs = static_cast<int>(sized(GetParam().extent == Extent::kBasic ? 20 : 3, 300));
-  std::uniform_int_distribution<int> second(1, 60);
   int longest = 400;
   for (int i = 0; i < pairs && !HasFailure(); ++i) {
-    const int n = std::uniform_int_distribution<int>(1, longest)(random_);
-    if (!try_point(n, second(random_))) {
+    const int n = processes::draw(random_, 1, longest);
+    if (!try_point(n, processes::draw(random_, 1, 60))) {
       longest = std::max(n, 20);
     }
   }

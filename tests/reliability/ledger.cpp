@@ -15,11 +15,18 @@
 #include "process.h"
 
 namespace progress_tracker::reliability {
+namespace {
 
-void Ledger::make(const std::filesystem::path& file, std::size_t images) {
+std::filesystem::path made(const std::filesystem::path& file, std::size_t bytes) {
   std::ofstream{file};
-  std::filesystem::resize_file(file, sizeof(Head) + images * sizeof(Entry));  // all of it 0
+  std::filesystem::resize_file(file, bytes);  // all of it 0
+  return file;
 }
+
+}  // namespace
+
+Ledger::Ledger(const std::filesystem::path& file, std::size_t images)
+    : Ledger(made(file, sizeof(Head) + images * sizeof(Entry))) {}
 
 Ledger::Ledger(const std::filesystem::path& file) : bytes_(std::filesystem::file_size(file)) {
   const int fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
@@ -98,6 +105,12 @@ std::string Ledger::compare(std::size_t image, const std::string& status, int at
   return wrong.empty() ? ""
                        : "image " + std::to_string(image) + " is " + status + " with attempts " +
                              std::to_string(attempts) + wrong;
+}
+
+void complain(const std::string& what) {
+  if (!what.empty()) {
+    processes::say("wrong: " + what);
+  }
 }
 
 }  // namespace progress_tracker::reliability

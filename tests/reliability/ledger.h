@@ -20,8 +20,8 @@ class Ledger {
   static constexpr int kMostOwners = 100'000;
 
   // Makes the file, for so many images.
-  static void make(const std::filesystem::path& file, std::size_t images);
-
+  Ledger(const std::filesystem::path& file, std::size_t images);
+  // One that was made.
   explicit Ledger(const std::filesystem::path& file);
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
@@ -74,6 +74,9 @@ class Ledger {
   void* memory_{nullptr};
   std::size_t bytes_{0};
 };
+
+// By an actor: tells the test what is wrong, unless that is "".
+void complain(const std::string& what);
 
 }  // namespace progress_tracker::reliability
 

@@ -35,12 +35,6 @@ namespace {
 namespace fs = std::filesystem;
 using processes::Arguments;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 void limit(__rlimit_resource resource, rlim_t value) {
   rlimit both{};
   ::getrlimit(resource, &both);

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -269,22 +268,6 @@ void put_file(const std::string& path, const std::string& bytes) {
 }
 
 }  // namespace
-
-MemoryDirectory::MemoryDirectory() {
-  const std::filesystem::path memory = "/dev/shm";
-  const bool usable = ::access(memory.c_str(), W_OK | X_OK) == 0;
-  std::string name =
-      (usable ? memory : std::filesystem::temp_directory_path()) / "progress_tracker_XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), "mkdtemp");
-  }
-  path_ = std::filesystem::canonical(name);
-}
-
-MemoryDirectory::~MemoryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 void sum_up_again(std::string& log) {
   if (log.size() < kLogHeader) return;

@@ -10,24 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "temp_directory.h"
+
 namespace progress_tracker::reliability {
 
 using Random = std::mt19937;
 
-// A new directory, in memory where the machine has a place for that: a million files are written.
-// Removed with all that is in it.
-class MemoryDirectory {
- public:
-  MemoryDirectory();
-  MemoryDirectory(const MemoryDirectory&) = delete;
-  MemoryDirectory& operator=(const MemoryDirectory&) = delete;
-  ~MemoryDirectory();
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using test::MemoryDirectory;
 
 // A database's files as bytes. An empty log, or index of it, is one that is not there.
 struct Files {

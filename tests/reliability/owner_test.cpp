@@ -11,7 +11,6 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <thread>
@@ -33,18 +32,14 @@ namespace {
 
 using processes::Arguments;
 using processes::Audit;
+using processes::draw;
 using processes::hear;
+using processes::number_of;
 using processes::Process;
+using processes::Random;
 using processes::say;
 using processes::TemporaryDirectory;
-
-using Random = std::mt19937;
-
-int draw(Random& random, int low, int high) {
-  return std::uniform_int_distribution<int>(low, high)(random);
-}
-
-std::size_t number_of(const Image& image) { return std::stoul(image.path.stem().string()); }
+using processes::text;
 
 // ---- The worker --------------------------------------------------------------------------------
 
@@ -75,7 +70,7 @@ class OwningWorker {
     const auto images =
         tracker_.claim_images(job_, static_cast<std::size_t>(draw(random_, 1, 500)));
     for (const Image& image : images) {
-      complain(ledger_.claimed(number_of(image), image.attempt, owner_));
+      complain(ledger_.claimed(number_of(image.path), image.attempt, owner_));
     }
     held_.insert(held_.end(), images.begin(), images.end());
   }
@@ -86,7 +81,7 @@ class OwningWorker {
     std::vector<Image> some(held_.end() - static_cast<std::ptrdiff_t>(count), held_.end());
     held_.resize(held_.size() - count);
     for (const Image& image : some) {
-      ledger_.lets_go(number_of(image));
+      ledger_.lets_go(number_of(image.path));
     }
     return some;
   }
@@ -109,7 +104,7 @@ class OwningWorker {
     const auto some = take_some();
     std::vector<Outcome> outcomes;
     for (const Image& image : some) {
-      const bool good = number_of(image) % 16 == 0;
+      const bool good = number_of(image.path) % 16 == 0;
       outcomes.push_back({.id = image.id,
                           .attempt = image.attempt,
                           .error = good ? std::nullopt : std::optional<std::string>("odd")});
@@ -118,10 +113,10 @@ class OwningWorker {
       complain("a mark of what it held was refused");
     }
     for (const Image& image : some) {
-      if (number_of(image) % 16 == 0) {
-        ledger_.completed(number_of(image));
+      if (number_of(image.path) % 16 == 0) {
+        ledger_.completed(number_of(image.path));
       } else {
-        ledger_.failed(number_of(image), image.attempt);
+        ledger_.failed(number_of(image.path), image.attempt);
       }
     }
     tracker_.reset_error_images(job_);
@@ -132,7 +127,7 @@ class OwningWorker {
   void reset() {
     const std::vector<Image> mine = std::exchange(held_, {});
     for (const Image& image : mine) {
-      ledger_.lets_go(number_of(image));
+      ledger_.lets_go(number_of(image.path));
     }
     if (tracker_.reset_stuck_images(job_) < mine.size()) {
       complain("its own images were not all put back");
@@ -147,18 +142,12 @@ class OwningWorker {
           draw(random_, 0, 1) == 0 ? tracker_.complete(image) : tracker_.fail(image, "stale");
       if (taken) {
         complain("a mark of an attempt that is over was taken: image " +
-                 std::to_string(number_of(image)));
+                 std::to_string(number_of(image.path)));
       }
       ledger_.count_refusal();
     }
     if (tracker_.release_images(over_) != 0) {
       complain("what was given back was given back again");
-    }
-  }
-
-  static void complain(const std::string& what) {
-    if (!what.empty()) {
-      say("wrong: " + what);
     }
   }
 
@@ -206,8 +195,6 @@ class Epoch {
  public:
   Epoch(std::int64_t claims, unsigned seed, Sum& sum)
       : target_(claims), seed_(seed), random_(seed), sum_(sum) {
-    Ledger::make(ledger_file_, kImages);
-    ledger_ = std::make_unique<Ledger>(ledger_file_);
     job_ = tracker_.create_job("job", processes::some_paths("images", 0, kImages), {});
   }
 
@@ -215,9 +202,9 @@ class Epoch {
     for (int i = 0; i < kWorkers; ++i) {
       workers_.push_back(start());
     }
-    for (int kills = 1; ledger_->claims() < target_ && !testing::Test::HasFailure(); ++kills) {
+    for (int kills = 1; ledger_.claims() < target_ && !testing::Test::HasFailure(); ++kills) {
       // Spread over the epoch.
-      while (ledger_->claims() < std::min(target_, target_ * kills / (kKills + 1)) &&
+      while (ledger_.claims() < std::min(target_, target_ * kills / (kKills + 1)) &&
              !testing::Test::HasFailure()) {
         ASSERT_NO_FATAL_FAILURE(listen());
       }
@@ -225,7 +212,7 @@ class Epoch {
         kill_one();
       }
     }
-    ledger_->end();
+    ledger_.end();
     for (Worker& each : workers_) {
       for (auto line = each.process.receive(); line != "finished"; line = each.process.receive()) {
         ASSERT_TRUE(line.has_value()) << "a worker died by itself";
@@ -233,8 +220,8 @@ class Epoch {
       }
     }
     compare();
-    sum_.claims += ledger_->claims();
-    sum_.refusals += ledger_->refusals();
+    sum_.claims += ledger_.claims();
+    sum_.refusals += ledger_.refusals();
   }
 
  private:
@@ -249,15 +236,13 @@ class Epoch {
 
   Worker start() {
     const int owner = ++last_owner_;
-    return {Process("owner",
-                    {directory_.database().string(),
-                     std::to_string(static_cast<std::int64_t>(job_)), ledger_file_.string(),
-                     std::to_string(owner), std::to_string(seed_ + static_cast<unsigned>(owner))}),
+    return {Process("owner", {directory_.database().string(), text(job_), ledger_file_.string(),
+                              text(owner), text(seed_ + static_cast<unsigned>(owner))}),
             owner};
   }
 
   void note(const std::string& line) {
-    if (line != "ready") {
+    if (!line.empty() && line != "ready") {
       ++sum_.wrong;
       ADD_FAILURE() << line;
     }
@@ -276,7 +261,7 @@ class Epoch {
   void kill_one() {
     const auto dying = std::next(workers_.begin(), draw(random_, 0, kWorkers - 1));
     dying->process.kill();
-    ledger_->died(dying->owner);
+    ledger_.died(dying->owner);
     for (const std::string& line : dying->process.receive_rest()) {
       note(line);
     }
@@ -300,13 +285,7 @@ class Epoch {
     Audit audit(directory_.database());
     audit.expect_sound();
     for (const processes::Row& row : audit.rows("SELECT path, status, attempts FROM images")) {
-      const std::string wrong =
-          ledger_->compare(std::stoul(std::filesystem::path(row[0]).stem().string()), row[1],
-                           std::stoi(row[2]), /*all_told=*/false);
-      if (!wrong.empty()) {
-        ++sum_.wrong;
-        ADD_FAILURE() << wrong;
-      }
+      note(ledger_.compare(number_of(row[0]), row[1], std::stoi(row[2]), /*all_told=*/false));
     }
   }
 
@@ -316,7 +295,7 @@ class Epoch {
   Sum& sum_;
   const TemporaryDirectory directory_;
   const std::filesystem::path ledger_file_ = directory_.path() / "ledger";
-  std::unique_ptr<Ledger> ledger_;
+  Ledger ledger_{ledger_file_, kImages};
   ProgressTracker tracker_{directory_.database()};
   JobId job_{};
   std::list<Worker> workers_;

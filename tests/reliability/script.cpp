@@ -7,7 +7,6 @@
 #include <optional>
 #include <span>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include "armed.h"
@@ -23,26 +22,11 @@ using processes::Row;
 using processes::some_paths;
 using processes::split_of;
 
-ScratchDirectory::ScratchDirectory() {
-  const fs::path memory = "/dev/shm";
-  const bool has_memory = ::access(memory.c_str(), W_OK) == 0;
-  std::string name = (has_memory ? memory : fs::temp_directory_path()) / "progress_tracker_XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), "mkdtemp");
-  }
-  path_ = fs::canonical(name);
-}
-
-ScratchDirectory::~ScratchDirectory() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 void ScratchDirectory::become(const fs::path& other) const {
-  for (const auto& entry : fs::directory_iterator(path_)) {
+  for (const auto& entry : fs::directory_iterator(path())) {
     fs::remove_all(entry.path());
   }
-  fs::copy(other, path_, fs::copy_options::recursive);
+  fs::copy(other, path(), fs::copy_options::recursive);
 }
 
 Prepared::Prepared(const Scenario& scenario) {
@@ -184,7 +168,7 @@ std::string Player::carry_out(const Operation& operation) {
   if (verb == "uploaded" || verb == "upload_failed") {
     const BatchId batch{
         Audit(database_).number("SELECT id FROM batches WHERE batch_num = " + operation.at(2) +
-                                " AND job_id = " + std::to_string(static_cast<std::int64_t>(id)))};
+                                " AND job_id = " + processes::text(id))};
     return verb == "uploaded" ? done([&] { tracker_->mark_batch_uploaded(batch); })
                               : done([&] { tracker_->mark_batch_error(batch, operation.at(3)); });
   }

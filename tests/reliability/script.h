@@ -13,6 +13,7 @@
 #include "progress_tracker/options.h"
 #include "progress_tracker/progress_tracker.h"
 #include "record.h"
+#include "temp_directory.h"
 
 namespace progress_tracker::reliability {
 
@@ -43,23 +44,11 @@ const std::vector<Scenario>& scenarios();
 // Those where what returned is committed: all but the ones with a mark_buffer.
 std::vector<Scenario> scenarios_that_commit();
 
-// A directory in memory where the system has one, as these tests make many thousands; else where
-// temporary files are.
-class ScratchDirectory {
+// A place for one life of a database; these tests make many thousands.
+class ScratchDirectory : public test::MemoryDirectory {
  public:
-  ScratchDirectory();
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  ~ScratchDirectory();
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path database() const { return path_ / "jobs.db"; }
-
   // Makes its contents those of another directory.
   void become(const std::filesystem::path& other) const;
-
- private:
-  std::filesystem::path path_;
 };
 
 // A scenario's beginning, made once and then copied.

@@ -77,7 +77,6 @@ class StringsTest : public testing::Test {
     next = 0;
     for (auto images = tracker_.claim_images(job, 20'000); !images.empty();
          images = tracker_.claim_images(job, 20'000)) {
-      std::vector<Outcome> outcomes;
       for (const Image& image : images) {
         // One look-up by path in ten, and of the first ones each.
         if (next < 1'000 || next % 10 == 0) {
@@ -87,9 +86,8 @@ class StringsTest : public testing::Test {
           }
         }
         check(image.path);
-        outcomes.push_back({.id = image.id, .attempt = image.attempt, .error = {}});
       }
-      tracker_.mark_outcomes(outcomes);
+      tracker_.mark_outcomes(test::completions_of(images));
     }
     EXPECT_EQ(next, expected.size());
     EXPECT_EQ(tracker_.add_images(job, given, {}), 0) << "what is there is known again";
