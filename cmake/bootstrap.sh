@@ -4,11 +4,13 @@
 #   cmake/bootstrap.sh demo       builds the tool and runs it over real images, killing it half-way
 #   cmake/bootstrap.sh test       builds everything and runs every test
 #   cmake/bootstrap.sh sanitize   runs the tests under ASan+UBSan and under TSan
+#   cmake/bootstrap.sh coverage   runs the tests, and says which lines and branches of src/ they miss
 #   cmake/bootstrap.sh soak       makes everything fail that can, at the size of a release: hours
 #   cmake/bootstrap.sh benchmark  measures the library beside plain programs
 #
 # Packages that are missing (cmake/packages.txt) are installed with apt-get; where none is missing,
-# nothing is downloaded. sanitize builds in build-asan/ and build-tsan/, the others in build/.
+# nothing is downloaded. sanitize builds in build-asan/ and build-tsan/, coverage in
+# build-coverage/, the others in build/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -70,6 +72,16 @@ case "${1:-}" in
     ctest --preset asan --parallel "$(nproc)"
     ctest --preset tsan --parallel "$(nproc)"
     ;;
+  coverage)
+    install_packages build test coverage
+    build build-coverage --preset coverage
+    find build-coverage -name '*.gcda' -delete
+    ctest --preset coverage --parallel "$(nproc)"
+    # The branches that an exception takes out of a call are the compiler's, not ours.
+    gcovr --root . --filter src/ --object-directory build-coverage --exclude-throw-branches \
+      --exclude-unreachable-branches --print-summary --branches \
+      --html-details build-coverage/coverage.html
+    ;;
   soak)
     install_packages build test
     build build -DPROGRESS_TRACKER_BUILD_TESTING=ON -DPROGRESS_TRACKER_BUILD_BENCHMARKS=ON
@@ -82,7 +94,7 @@ case "${1:-}" in
     cmake --build build --target benchmark
     ;;
   *)
-    echo "usage: cmake/bootstrap.sh demo|test|sanitize|soak|benchmark" >&2
+    echo "usage: cmake/bootstrap.sh demo|test|sanitize|coverage|soak|benchmark" >&2
     exit 2
     ;;
 esac
