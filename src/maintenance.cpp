@@ -98,6 +98,8 @@ std::string counted(std::int64_t count, std::string_view singular, std::string_v
   return number(count) + " " + std::string(count == 1 ? singular : plural);
 }
 
+std::string mebibytes(std::int64_t bytes) { return number(bytes >> 20U) + " MiB"; }
+
 std::string images(std::int64_t count) { return counted(count, "image", "images"); }
 
 std::string in_words(const StatusCounts& counts) {
@@ -216,12 +218,6 @@ void examine_surroundings(Examination& found, const std::string& path) {
   }
   found.database_bytes = size_of(path);
   found.wal_bytes = size_of(path + "-wal");
-  if (found.wal_bytes > kLargeWal) {
-    findings.problem(
-        "the write-ahead log has grown to " + number(found.wal_bytes >> 20U) +
-        " MiB: some program has the file open in a transaction that does not end (`fuser -v` "
-        "on the file shows which have it open)");
-  }
 }
 
 void examine_content(Examination& found, Connection& connection, Session& session) {
@@ -241,6 +237,13 @@ void examine_content(Examination& found, Connection& connection, Session& sessio
         "the file is damaged: stop writing to it, keep it and its side files as they "
         "are, and restore a copy; its counts and workers were not looked at");
     return;
+  }
+  if (found.wal_bytes > kLargeWal) {
+    findings.mendable_problem(
+        "the write-ahead log has grown to " + mebibytes(found.wal_bytes) +
+        ": some program has the file open in a transaction that does not end, or had it open, and "
+        "nobody has committed since: a repair empties it once no program has the file open "
+        "(`fuser -v` on the file shows which have it open)");
   }
   found.dangling_references = store::dangling_references(connection);
   for (const std::string& line : found.dangling_references) {
@@ -290,17 +293,17 @@ void correct_counts(Session& session, Repair& report) {
 }
 
 void forget_workers(Session& session, Repair& report) {
-  report.workers_forgotten = session.transactions().write("repair", [&](Connection& db) {
+  const auto forgotten = session.transactions().write("repair", [&](Connection& db) {
     const auto before = store::all_workers(db, session.is_alive()).size();
     store::forget_dead_workers(db, WorkerId{0}, session.is_alive());
     const auto after = store::all_workers(db, session.is_alive()).size();
     return static_cast<std::int64_t>(before - after);
   });
-  if (report.workers_forgotten > 0) {
-    report.done.push_back(
-        "forgot " +
-        counted(report.workers_forgotten, "worker that is gone", "workers that are gone") +
-        " and held nothing");
+  if (forgotten > 0) {
+    report.workers_forgotten += forgotten;
+    report.done.push_back("forgot " +
+                          counted(forgotten, "worker that is gone", "workers that are gone") +
+                          " and held nothing");
   }
 }
 
@@ -310,7 +313,16 @@ void clear_leftovers(Session& session, Repair& report) {
   const auto clear_piece = [&](Connection& db) {
     return store::clear_leftovers_piece(db, session.is_loading());
   };
-  while (session.transactions().write("repair", clear_piece)) {
+  bool is_begun = false;
+  try {
+    while (session.transactions().write("repair", clear_piece)) {
+      is_begun = true;
+    }
+  } catch (...) {
+    if (is_begun) {
+      report.done.emplace_back("cleared away a part of what cut-off loads or removals had left");
+    }
+    throw;
   }
   for (const store::UnfinishedJob& job : unfinished) {
     if (!job.loader.has_value()) {
@@ -337,8 +349,16 @@ Examination examine(const std::filesystem::path& path, std::chrono::milliseconds
 }
 
 Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_timeout) {
-  PROGRESS_TRACKER_TRACE("repair");
   Repair report;
+  repair(path, report, busy_timeout);
+  return report;
+}
+
+void repair(const std::filesystem::path& path, Repair& report,
+            std::chrono::milliseconds busy_timeout) {
+  PROGRESS_TRACKER_TRACE("repair");
+  const std::string log = sqlite::canonical_path(path) + "-wal";
+  const std::int64_t log_before = size_of(log);
   try {
     check_sound(path, busy_timeout);
   } catch (const Error& error) {
@@ -350,12 +370,20 @@ Repair repair(const std::filesystem::path& path, std::chrono::milliseconds busy_
     report.done.emplace_back("the file was of an older version and is up to date now");
     check_sound(path, busy_timeout);
   }
-  Session session(path, /*read_only=*/false, busy_timeout);
-  correct_counts(session, report);
-  // In this order: a dead worker's row stays as long as a load bears its name.
-  clear_leftovers(session, report);
-  forget_workers(session, report);
-  return report;
+  {
+    Session session(path, /*read_only=*/false, busy_timeout);
+    correct_counts(session, report);
+    // In this order: a dead worker's row stays as long as a load bears its name.
+    clear_leftovers(session, report);
+    forget_workers(session, report);
+  }
+  // Closing the file has emptied its log, if nobody else has the file open: SQLite makes sure of
+  // that by an exclusive lock, and so no writer can be beside that checkpoint (checkpoint_guard.h).
+  const std::int64_t log_after = size_of(log);
+  if (log_before > kLargeWal && log_after <= kLargeWal) {
+    report.done.push_back("the write-ahead log had " + mebibytes(log_before) + " and " +
+                          (log_after == 0 ? "is empty" : "has " + mebibytes(log_after)) + " now");
+  }
 }
 
 void snapshot(const std::filesystem::path& path, const std::filesystem::path& out,

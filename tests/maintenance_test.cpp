@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -44,6 +45,23 @@ class MaintenanceTest : public testing::Test {
 
   // What the sqlite3 shell would do, which checks no foreign keys.
   void falsify(const std::string& sql) const { Outsider(database).run(sql); }
+
+  // Leaves a write-ahead log of some 70 MiB, as processes do that are killed.
+  void leave_large_log() const {
+    Outsider outsider(database);
+    sqlite3_db_config(outsider.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    outsider.run(
+        "PRAGMA wal_autocheckpoint = 0; CREATE TABLE big (x);"
+        "INSERT INTO big VALUES (zeroblob(70 << 20))");
+  }
+
+  // An index that lists jobs among the unfinished ones that are not.
+  void call_all_jobs_unfinished() const {
+    falsify(
+        "DROP INDEX job_unfinished; CREATE INDEX job_unfinished ON job (ready) WHERE id > 0;"
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX job_unfinished "
+        "ON job (ready) WHERE name IS NULL OR loader IS NOT NULL' WHERE name = 'job_unfinished'");
+  }
 
   StatusCounts counts() const {
     return ProgressTracker(database, {.read_only = true}).get_status_counts(job).value();
@@ -351,6 +369,87 @@ TEST_F(MaintenanceTest, RepairWaitsForOtherWritersNoLongerThanItIsTold) {
   writer.run("BEGIN IMMEDIATE");
 
   EXPECT_THAT([&] { repair(database, milliseconds(0)); }, ThrowsError(ErrorCode::kBusy));
+}
+
+TEST_F(MaintenanceTest, RepairTellsWhatItDidBeforeItFailed) {
+  falsify(
+      "UPDATE split SET completed = 0, error = 0;"
+      "UPDATE worker SET started_at = 9000000000000000");
+  Repair report;
+
+  EXPECT_THAT([&] { repair(database, report); }, ThrowsError(ErrorCode::kCorrupt));
+
+  EXPECT_EQ(report.corrected.size(), 2U);
+  EXPECT_EQ(report.done.size(), 2U);
+  EXPECT_EQ(counts(), true_counts);
+}
+
+TEST_F(MaintenanceTest, RepairTellsOfWhatItClearedAwayBeforeItFailed) {
+  ProgressTracker(database).create_job("sound", test::image_paths(3), {});
+  falsify("UPDATE job SET name = NULL WHERE name = 'job'");
+  call_all_jobs_unfinished();
+  Repair report;
+
+  EXPECT_THAT([&] { repair(database, report); }, ThrowsError(ErrorCode::kCorrupt));
+
+  EXPECT_THAT(report.done, ElementsAre(HasSubstr("cleared away a part")));
+  EXPECT_EQ(Outsider(database).number("SELECT count(*) FROM image"), 3);
+}
+
+TEST_F(MaintenanceTest, RepairAddsToAReport) {
+  Repair report;
+  report.done = {"something before"};
+  ProgressTracker(database).reset_stuck_images(job);
+
+  repair(database, report);
+
+  EXPECT_THAT(report.done, ElementsAre("something before", HasSubstr("forgot 1 worker")));
+  EXPECT_EQ(report.workers_forgotten, 1);
+}
+
+// ---- A large write-ahead log -------------------------------------------------------------------
+
+TEST_F(MaintenanceTest, RepairEmptiesALargeLogThatNobodyHasOpen) {
+  leave_large_log();
+
+  EXPECT_THAT(examine(database).problems, ElementsAre(HasSubstr("write-ahead log has grown to")));
+  EXPECT_EQ(examine(database).mendable, 1);
+  EXPECT_THAT(repair(database).done,
+              ElementsAre("the write-ahead log had 70 MiB and is empty now"));
+
+  EXPECT_TRUE(examine(database).healthy());
+  EXPECT_EQ(examine(database).wal_bytes, 0);
+  EXPECT_EQ(counts(), true_counts);
+}
+
+TEST_F(MaintenanceTest, ALargeLogStaysAProblemWhileOthersReadIt) {
+  leave_large_log();
+  Outsider reader(database);
+  reader.run("BEGIN; SELECT * FROM job");
+
+  EXPECT_THAT(repair(database).done, IsEmpty());
+
+  EXPECT_THAT(examine(database).problems,
+              ElementsAre(HasSubstr("a repair empties it once no program has the file open")));
+}
+
+TEST_F(MaintenanceTest, ADamagedFileIsNotToBeRepairedForItsLog) {
+  constexpr std::int64_t kPage = 4096;
+  const std::int64_t page =
+      Outsider(database).number("SELECT rootpage FROM sqlite_schema WHERE name = 'state_error'");
+  leave_large_log();
+  {
+    std::fstream file(database, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp((page - 1) * kPage);
+    file << std::string(kPage, '\x55');
+  }
+  const std::string before = test::contents_of(database);
+
+  EXPECT_THAT(examine(database).problems, ElementsAre(HasSubstr("the file is damaged")));
+  EXPECT_EQ(examine(database).mendable, 0);
+  EXPECT_THAT([&] { repair(database); }, ThrowsError(ErrorCode::kCorrupt));
+
+  EXPECT_EQ(test::contents_of(database), before);
 }
 
 // ---- snapshot ----------------------------------------------------------------------------------

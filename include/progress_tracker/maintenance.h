@@ -80,7 +80,10 @@ struct Examination {
   std::vector<std::string> problems;
   std::vector<std::string> notes;
 
-  std::int64_t mendable{0};  // how many of the problems repair() mends
+  // How many of the problems repair() mends; 0 in a damaged file. The others are damage, and rows
+  // that are gone: only a backup has them. A write-ahead log that has grown is mended if nobody
+  // else has the file open.
+  std::int64_t mendable{0};
 
   // No problems.
   bool healthy() const;
@@ -107,17 +110,23 @@ struct Repair {
 // Mends what can be mended without loss: makes wrong counts those of the images, and checkpoints
 // their jobs; sees to it that every image that was never started can be claimed; forgets dead
 // workers that hold nothing; clears away what dead loads and removals left; brings a file of an
-// older version up to date. What a dead worker holds stays: that is for reset_stuck_images(), which
-// counts its death.
+// older version up to date. A write-ahead log that has grown is copied into the file, and removed,
+// when the file is closed, unless somebody else has it open. What a dead worker holds stays: that
+// is for reset_stuck_images(), which counts its death.
 //
 // Each job with something to be corrected is counted and corrected in one transaction, during which
 // others cannot write. Repairing a healthy file changes no image and no count.
 //
 // Throws Error: as the constructor of ProgressTracker does, kNotFound if there is no such file;
-// kCorrupt, having changed nothing, if quick_check finds damage. What was done before any other
-// error stands by itself.
+// kCorrupt, having changed nothing, if quick_check finds damage; kCorrupt also where it comes upon
+// what no sound file says and quick_check passes over. What was done before that, or before any
+// other error, stands by itself.
 Repair repair(const std::filesystem::path& path,
               std::chrono::milliseconds busy_timeout = std::chrono::seconds(300));
+
+// The same for who wants to know what was done also if it throws: that is added to `report`.
+void repair(const std::filesystem::path& path, Repair& report,
+            std::chrono::milliseconds busy_timeout = std::chrono::seconds(300));
 
 // Writes a copy of the database at `path` to `out`: one moment of it, everything that was committed
 // by then, in a single file in DELETE journal mode, which any program can open read-only, also in a

@@ -57,8 +57,9 @@ constexpr char kDoctorDescription[] =
     "Examines the database: its file and place, the counts against a recount, what no longer fits\n"
     "together, who works with it and what was left behind. Changes nothing without --repair.\n"
     "\n"
-    "--repair corrects counts, gives back what dead workers hold (each death is counted), and\n"
-    "clears away what cut-off loads and removals left.\n"
+    "--repair corrects counts, gives back what dead workers hold (each death is counted), clears\n"
+    "away what cut-off loads and removals left, and empties a write-ahead log that has grown, if\n"
+    "nobody else has the file open. It leaves a damaged file as it is.\n"
     "\n"
     "Examples:\n"
     "  progress-tracker doctor --db /data/progress.db\n"
@@ -68,7 +69,8 @@ constexpr char kDoctorDescription[] =
 
 constexpr char kDoctorFooter[] =
     "Exit codes: 0 no problem (a note is not one), 2 usage, 3 no such database, 6 a problem, or a\n"
-    "database that cannot be examined. With --repair: as it is afterwards.";
+    "database that cannot be examined. With --repair: as it is afterwards; 6 also if the repair\n"
+    "stopped before its end.";
 
 class HelpFormatter : public CLI::Formatter {
  public:

@@ -11,7 +11,8 @@ namespace progress_tracker::cli {
 
 // Examines the database, after repairing it if asked to, and makes none where there is none.
 // `program`: what the user called us by, for the lines that are to be typed next. Returns the exit
-// code: kExitOk, or kExitDatabase if there is a problem; throws Error.
+// code: kExitOk, or kExitDatabase if there is a problem or the repair stopped. Throws Error, having
+// told what was repaired.
 int doctor_command(const DoctorSettings& settings, const std::string& database,
                    const std::string& program, const Streams& streams);
 

@@ -17,10 +17,10 @@ namespace {
 
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kLabelColumns = 13;
-constexpr std::size_t kMostLines = 20;  // of one kind; a terminal has no room for more
+constexpr std::size_t kMostLines = 20;     // of one kind; a terminal has no room for more
+constexpr std::size_t kMostChecked = 100;  // examine() lists no more damage, or references
 
-// Words up to the right edge, then a new line below `indent`. A word is never broken: it may be a
-// path, to be copied.
+// Words up to the right edge, then a new line below `indent`. A word is never broken.
 class Paragraph {
  public:
   Paragraph(std::ostream& out, std::size_t indent) : out_(out), indent_(indent), column_(indent) {}
@@ -53,36 +53,51 @@ class Paragraph {
   std::size_t column_;
 };
 
+void write_label(std::ostream& out, std::string_view label) {
+  out << label << std::string(kLabelColumns - label.size(), ' ');
+}
+
 // "label        text", in aligned columns.
 void write_fact(std::ostream& out, std::string_view label, std::string_view text) {
-  out << label << std::string(kLabelColumns - label.size(), ' ');
+  write_label(out, label);
   Paragraph paragraph(out, kLabelColumns);
   paragraph.add(display(text));
   paragraph.end();
 }
 
-// The sentences under a heading, or nothing.
+void write_item(std::ostream& out, std::string_view sentence) {
+  out << "  - ";
+  Paragraph paragraph(out, 4);
+  paragraph.add(display(sentence));
+  paragraph.end();
+}
+
+// The sentences under a heading, and one that is always shown; or nothing.
 void write_list(std::ostream& out, std::string_view heading,
-                const std::vector<std::string>& sentences) {
-  if (sentences.empty()) return;
+                const std::vector<std::string>& sentences, std::string_view last = {}) {
+  if (sentences.empty() && last.empty()) return;
   out << '\n' << heading << '\n';
   const std::size_t shown = std::min(sentences.size(), kMostLines);
-  for (std::size_t i = 0; i < shown; ++i) {
-    out << "  - ";
-    Paragraph paragraph(out, 4);
-    paragraph.add(display(sentences[i]));
-    paragraph.end();
-  }
+  for (std::size_t i = 0; i < shown; ++i) write_item(out, sentences[i]);
   if (shown < sentences.size()) {
     out << "  - and " << sentences.size() - shown << " more, which --json has\n";
   }
+  if (!last.empty()) write_item(out, last);
 }
 
 // SQLite begins what it finds with a line that names the database.
+std::string in_one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
 std::vector<std::string> in_one_line_each(std::vector<std::string> texts) {
-  for (std::string& text : texts) std::replace(text.begin(), text.end(), '\n', ' ');
+  for (std::string& text : texts) text = in_one_line(std::move(text));
   return texts;
 }
+
+// A list of kMostChecked may have been cut.
+std::string at_least(std::size_t listed) { return listed < kMostChecked ? "" : "at least "; }
 
 std::string size_in_words(std::int64_t bytes) {
   constexpr std::array kUnits{"KiB", "MiB", "GiB", "TiB"};
@@ -112,6 +127,16 @@ std::string settings_in_words(const Examination& found) {
     text.append(text.empty() ? "" : " ").append(name).append("=").append(value);
   }
   return text;
+}
+
+std::string damage_in_words(const Examination& found) {
+  return "DAMAGED: " + at_least(found.damage.size()) + counted(std::ssize(found.damage), "finding");
+}
+
+std::string references_in_words(const Examination& found) {
+  const std::size_t wrong = found.dangling_references.size();
+  if (wrong == 0) return "ok";
+  return "WRONG: " + at_least(wrong) + std::to_string(wrong) + " that lead nowhere";
 }
 
 std::string counts_in_words(const Examination& found) {
@@ -191,7 +216,8 @@ void write_facts(std::ostream& out, const Examination& found) {
   const auto if_read = [is_read](const std::string& text) {
     return is_read ? text : std::string("not looked at");
   };
-  write_fact(out, "database", found.path.native());
+  write_label(out, "database");
+  out << display(found.path.native()) << '\n';  // to be copied: all its spaces, and no new line
   write_fact(out, "file system", found.filesystem.empty() ? "unknown" : found.filesystem);
   write_fact(out, "size",
              size_in_words(found.database_bytes) + "; write-ahead log " +
@@ -202,14 +228,9 @@ void write_facts(std::ostream& out, const Examination& found) {
                                          ? ", which has the fix of the WAL-reset bug"
                                          : ", whose number does not prove the WAL-reset fix"));
   write_fact(out, "pragmas", settings_in_words(found));
-  write_fact(out, "quick check",
-             is_read ? "ok" : "DAMAGED: " + counted(std::ssize(found.damage), "finding"));
+  write_fact(out, "quick check", is_read ? "ok" : damage_in_words(found));
   write_fact(out, "counts", if_read(counts_in_words(found)));
-  write_fact(out, "references",
-             if_read(found.dangling_references.empty()
-                         ? "ok"
-                         : "WRONG: " + std::to_string(found.dangling_references.size()) +
-                               " that lead nowhere"));
+  write_fact(out, "references", if_read(references_in_words(found)));
   write_fact(out, "leftovers", if_read(leftovers_in_words(found)));
   if (is_read) {
     write_workers(out, found.workers);
@@ -218,20 +239,21 @@ void write_facts(std::ostream& out, const Examination& found) {
   }
 }
 
-void write_treatment(std::ostream& out, const Treatment& treatment) {
-  std::vector<std::string> done = treatment.done;
-  if (treatment.is_refused) {
-    done.emplace_back(done.empty() ? "nothing was repaired: a damaged file is left as it is"
-                                   : "then stopped: the file is damaged");
-  } else if (done.empty()) {
-    done.emplace_back("nothing: there was nothing to repair");
-  }
-  write_list(out, "repaired just now", done);
+// How the repair ended, or "" if what was done says it all.
+std::string end_in_words(const Examination& found, const Treatment& treatment) {
+  const bool is_nothing_done = treatment.repaired.done.empty();
+  if (!treatment.is_refused()) return is_nothing_done ? "nothing: there was nothing to repair" : "";
+  const std::string refusal = in_one_line(treatment.refusal);
+  if (!is_nothing_done) return "then stopped: " + refusal;
+  return (found.damage.empty() ? "nothing: " : "nothing: a damaged file is left as it is: ") +
+         refusal;
 }
 
-std::string problems_in_words(const Examination& found) {
+std::string problems_in_words(const Examination& found, bool is_treated) {
   const auto problems = std::ssize(found.problems);
-  const std::string text = counted(problems, "problem");
+  const std::string text =
+      at_least(found.dangling_references.size()) + counted(problems, "problem");
+  if (is_treated) return text + ", which the repair did not mend";
   if (found.mendable == 0) return text + ", which a repair does not mend";
   if (found.mendable < problems) {
     return text + ", of which a repair mends " + std::to_string(found.mendable);
@@ -239,24 +261,46 @@ std::string problems_in_words(const Examination& found) {
   return text + (problems == 1 ? ", which a repair mends" : ", all of which a repair mends");
 }
 
-// One line, and what to do next, where it is still on the screen.
-void write_verdict(std::ostream& out, const Examination& found, const std::string& program) {
+// What a repair does not mend is damage, or rows that are gone. Nothing else is worth the progress
+// that was made since a backup.
+bool is_backup_needed(const Examination& found) {
+  return found.mendable < std::ssize(found.problems);
+}
+
+void write_files_to_keep(std::ostream& out, const Examination& found) {
   const std::string& path = found.path.native();
-  const std::string repair_line =
-      shell_line(std::array<std::string, 5>{program, "doctor", "--db", path, "--repair"});
+  out << "next: stop all runs that use it; keep these files as they are"
+      << (is_backup_needed(found) ? ", and restore a backup:\n" : ":\n") << "      "
+      << shell_line(std::array<std::string, 3>{path, path + "-wal", path + "-shm"}) << '\n';
+}
+
+// One line, and what to do next, where it is still on the screen.
+void write_verdict(std::ostream& out, const Examination& found,
+                   const std::optional<Treatment>& treatment, const std::string& program) {
+  const std::string repair_line = shell_line(
+      std::array<std::string, 5>{program, "doctor", "--db", found.path.native(), "--repair"});
   out << '\n';
   if (!found.damage.empty()) {
-    out << "DAMAGED: the file is not sound\n"
-        << "next: stop all runs that use it; keep these files as they are, and restore a backup:\n"
-        << "      " << shell_line(std::array<std::string, 3>{path, path + "-wal", path + "-shm"})
-        << '\n';
+    out << "DAMAGED: the file is not sound\n";
+    write_files_to_keep(out, found);
+    return;
+  }
+  if (treatment && treatment->is_refused()) {
+    out << "NOT WELL: the repair stopped for the reason above";
+    if (!found.healthy()) out << "; " << problems_in_words(found, /*is_treated=*/true);
+    out << '\n';
+    write_files_to_keep(out, found);
     return;
   }
   if (!found.healthy()) {
-    out << "NOT WELL: " << problems_in_words(found) << "\nnext: "
-        << (found.mendable > 0 ? repair_line
-                               : "see what each problem says; or restore a backup of the file")
-        << '\n';
+    const bool is_treated = treatment.has_value();
+    out << "NOT WELL: " << problems_in_words(found, is_treated) << "\nnext: ";
+    if (found.mendable > 0 && !is_treated) {
+      out << repair_line << '\n';
+    } else {
+      out << "see what each problem says"
+          << (is_backup_needed(found) ? "; or restore a backup of the file\n" : "\n");
+    }
     return;
   }
   out << "ALL IS WELL";
@@ -286,10 +330,12 @@ void write_doctor_report(std::ostream& out, const Examination& found,
                          const std::optional<Treatment>& treatment, const std::string& program) {
   write_facts(out, found);
   write_list(out, "damage", in_one_line_each(found.damage));
-  if (treatment) write_treatment(out, *treatment);
+  if (treatment) {
+    write_list(out, "repaired just now", treatment->repaired.done, end_in_words(found, *treatment));
+  }
   write_list(out, "problems", found.problems);
   write_list(out, "notes", found.notes);
-  write_verdict(out, found, program);
+  write_verdict(out, found, treatment, program);
 }
 
 }  // namespace progress_tracker::cli

@@ -8,7 +8,6 @@
 #include <optional>
 #include <ostream>
 #include <string>
-#include <vector>
 
 #include "progress_tracker/maintenance.h"
 
@@ -16,12 +15,11 @@ namespace progress_tracker::cli {
 
 // What `doctor --repair` did, before it examined the file.
 struct Treatment {
-  bool is_refused = false;  // the file is damaged: what is not in `done` was not done
-  std::vector<std::string> done;
-  std::int64_t counts_corrected = 0;
+  Repair repaired;  // its sentences tell also of images given back
   std::int64_t images_given_back = 0;
-  std::int64_t workers_forgotten = 0;
-  std::int64_t leftovers_cleared = 0;
+  std::string refusal;  // why it stopped: the file says what it must not; empty: it did not stop
+
+  bool is_refused() const { return !refusal.empty(); }
 };
 
 // Safe to show on a terminal, whatever is in the file.

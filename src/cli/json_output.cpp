@@ -74,12 +74,14 @@ ordered_json leftovers_array(std::span<const Leftover> leftovers) {
 }
 
 ordered_json treatment_object(const Treatment& treatment) {
-  return {{"refused", treatment.is_refused},
-          {"done", treatment.done},
-          {"counts_corrected", treatment.counts_corrected},
+  const Repair& repaired = treatment.repaired;
+  return {{"refused", treatment.is_refused()},
+          {"refusal", treatment.is_refused() ? ordered_json(treatment.refusal) : ordered_json()},
+          {"done", repaired.done},
+          {"counts_corrected", repaired.corrected.size()},
           {"images_given_back", treatment.images_given_back},
-          {"workers_forgotten", treatment.workers_forgotten},
-          {"leftovers_cleared", treatment.leftovers_cleared}};
+          {"workers_forgotten", repaired.workers_forgotten},
+          {"leftovers_cleared", repaired.leftovers_cleared}};
 }
 
 // Milliseconds are enough, and do not fill the line with digits.

@@ -31,7 +31,8 @@ std::string status_document(const std::string& job, const StatusCounts& total,
 std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers);
 
 // `doctor --json`. What was not looked at, because the file is damaged, is null. "repair" is there
-// if there was one.
+// if there was one; its "refusal" says why it stopped, or is null. "healthy" is what the
+// examination found, whatever became of a repair.
 std::string doctor_document(const Examination& found, const std::optional<Treatment>& treatment);
 
 // The lines of `run --progress json`: "event" is start, progress, error, note or end.

@@ -6,6 +6,8 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "progress_tracker/rules.h"
 
@@ -35,6 +37,13 @@ std::string report(const Examination& found, const std::optional<Treatment>& tre
   std::ostringstream out;
   write_doctor_report(out, found, treatment, "progress-tracker");
   return out.str();
+}
+
+Treatment treatment(std::vector<std::string> done, std::string refusal = "") {
+  Treatment treatment;
+  treatment.repaired.done = std::move(done);
+  treatment.refusal = std::move(refusal);
+  return treatment;
 }
 
 constexpr char kRepairLine[] = "next: progress-tracker doctor --db /data/progress.db --repair\n";
@@ -93,19 +102,85 @@ TEST(DoctorReportTest, ADamagedFileIsToBeKeptAsItIs) {
   Examination found = healthy_file();
   found.damage = {"*** in database main ***\nPage 13: wrong"};
   found.problems = {"the file is damaged"};
-  const std::string text = report(found, Treatment{.is_refused = true, .done = {}});
+  const std::string text = report(found, treatment({}, "repair: the file is damaged:\nPage 13"));
   EXPECT_THAT(text, HasSubstr("quick check  DAMAGED: 1 finding\n"));
   EXPECT_THAT(text, HasSubstr("  - *** in database main *** Page 13: wrong\n"));
   EXPECT_THAT(text, HasSubstr("counts       not looked at\n"));
-  EXPECT_THAT(text, HasSubstr("nothing was repaired"));
+  EXPECT_THAT(text, HasSubstr("  - nothing: a damaged file is left as it is: repair: the file is "
+                              "damaged: Page\n    13\n"));
   EXPECT_THAT(text, HasSubstr("\nDAMAGED: "));
   EXPECT_THAT(text, EndsWith(" /data/progress.db /data/progress.db-wal /data/progress.db-shm\n"));
 }
 
 TEST(DoctorReportTest, TellsWhatWasRepaired) {
   EXPECT_THAT(report(healthy_file(), Treatment{}), HasSubstr("there was nothing to repair"));
-  EXPECT_THAT(report(healthy_file(), Treatment{.done = {"one thing", "another"}}),
+  EXPECT_THAT(report(healthy_file(), treatment({"one thing", "another"})),
               HasSubstr("\nrepaired just now\n  - one thing\n  - another\n"));
+}
+
+TEST(DoctorReportTest, ARepairThatWasRefusedIsNeverWell) {
+  const Treatment refused = treatment({}, "list_jobs: a time is out of range");
+  std::string text = report(healthy_file(), refused);
+  EXPECT_THAT(text,
+              HasSubstr("\nrepaired just now\n  - nothing: list_jobs: a time is out of range\n"));
+  EXPECT_THAT(text,
+              EndsWith("\nNOT WELL: the repair stopped for the reason above\n"
+                       "next: stop all runs that use it; keep these files as they are:\n"
+                       "      /data/progress.db /data/progress.db-wal /data/progress.db-shm\n"));
+  EXPECT_THAT(text, Not(HasSubstr("damaged")));
+
+  Examination found = healthy_file();
+  found.problems = {"a count is wrong"};
+  found.mendable = 1;
+  text = report(found, refused);
+  EXPECT_THAT(text,
+              HasSubstr("\nNOT WELL: the repair stopped for the reason above; 1 problem, which "
+                        "the repair did not mend\n"));
+  EXPECT_THAT(text, Not(HasSubstr("backup")));
+}
+
+TEST(DoctorReportTest, WhyARepairStoppedIsShownHoweverMuchWasDone) {
+  const Treatment stopped = treatment(std::vector<std::string>(100, "a thing"), "the reason");
+  EXPECT_THAT(report(healthy_file(), stopped),
+              HasSubstr("  - and 80 more, which --json has\n  - then stopped: the reason\n"));
+}
+
+TEST(DoctorReportTest, OffersABackupOnlyWhereRowsAreGone) {
+  Examination found = healthy_file();
+  found.problems = {"the log is large"};
+  found.mendable = 1;
+  EXPECT_THAT(report(found), Not(HasSubstr("backup")));
+  // What a repair mends and this one did not: the same line again would not either.
+  EXPECT_THAT(report(found, Treatment{}),
+              EndsWith("\nNOT WELL: 1 problem, which the repair did not mend\n"
+                       "next: see what each problem says\n"));
+  found.problems.emplace_back("a row is gone");
+  EXPECT_THAT(report(found, Treatment{}),
+              EndsWith("\nNOT WELL: 2 problems, which the repair did not mend\n"
+                       "next: see what each problem says; or restore a backup of the file\n"));
+  EXPECT_THAT(report(found, treatment({}, "the reason")),
+              HasSubstr("keep these files as they are, and restore a backup:\n"));
+}
+
+TEST(DoctorReportTest, APathIsNotBrokenWhereItHasSpaces) {
+  Examination found = healthy_file();
+  const std::string path = "/data/" + std::string(40, 'a') + ' ' + std::string(40, 'b') + "  c.db";
+  found.path = path;
+  EXPECT_THAT(report(found), HasSubstr("database     " + path + "\n"));
+}
+
+TEST(DoctorReportTest, ListsThatAreCutAreCountedAsAtLeast) {
+  Examination found = healthy_file();
+  found.dangling_references.assign(99, "a row");
+  found.problems = found.dangling_references;
+  EXPECT_THAT(report(found), HasSubstr("references   WRONG: 99 that lead nowhere\n"));
+  EXPECT_THAT(report(found), HasSubstr("NOT WELL: 99 problems"));
+  found.dangling_references.emplace_back("a row");
+  found.problems = found.dangling_references;
+  EXPECT_THAT(report(found), HasSubstr("references   WRONG: at least 100 that lead nowhere\n"));
+  EXPECT_THAT(report(found), HasSubstr("NOT WELL: at least 100 problems"));
+  found.damage.assign(100, "a page");
+  EXPECT_THAT(report(found), HasSubstr("quick check  DAMAGED: at least 100 findings\n"));
 }
 
 TEST(DoctorReportTest, FitsTheScreenHoweverMuchThereIsToSay) {
@@ -134,7 +209,7 @@ TEST(DoctorReportTest, TextFromTheFileCannotReachTheTerminal) {
   found.workers = {{.id = WorkerId{1}, .host = bad}};
   for (const bool is_damaged : {false, true}) {
     if (is_damaged) found.damage = {bad};
-    std::string text = report(found, Treatment{.done = {bad}});
+    std::string text = report(found, treatment({bad}, bad));
     EXPECT_THAT(text, HasSubstr("\\x1B[2J"));
     std::replace(text.begin(), text.end(), '\n', ' ');
     EXPECT_EQ(text, escape_for_display(text));

@@ -47,13 +47,47 @@ class DoctorTest(tool_test.ToolTest):
 
     def damage(self, name):
         """Overwrites the first page of a table or an index."""
-        page = self.rows(f"SELECT rootpage FROM sqlite_schema WHERE name = '{name}'")[0][0]
+        self.overwrite(self.first_page_of(name))
+
+    def first_page_of(self, name):
+        return self.rows(f"SELECT rootpage FROM sqlite_schema WHERE name = '{name}'")[0][0]
+
+    def overwrite(self, page):
         with open(self.path("progress.db"), "r+b") as file:
             file.seek((page - 1) * PAGE)
             file.write(b"\x55" * PAGE)
 
+    def grow_log(self):
+        """Leaves a write-ahead log above 64 MiB, if somebody has the file open meanwhile."""
+        self.falsify("PRAGMA wal_autocheckpoint = 0", "CREATE TABLE big (x)",
+                     f"INSERT INTO big VALUES (zeroblob({70 << 20}))")
+        self.assertGreater(self.log_bytes(), 64 << 20)
+
+    def open_reader(self):
+        """A reader in a transaction, which leaves the log as it is when it closes."""
+        reader = sqlite3.connect(f"file:{self.home}/progress.db?mode=ro", uri=True,
+                                 isolation_level=None)
+        self.addCleanup(reader.close)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM job").fetchall()
+        return reader
+
+    def log_bytes(self):
+        return os.path.getsize(self.path("progress.db-wal"))
+
+    def call_unfinished(self, job):
+        """An index that lists a finished job among the unfinished ones."""
+        self.falsify("DROP INDEX job_unfinished",
+                     f"CREATE INDEX job_unfinished ON job (ready) WHERE id = {job}",
+                     "PRAGMA writable_schema = ON",
+                     "UPDATE sqlite_schema SET sql = 'CREATE INDEX job_unfinished ON job (ready) "
+                     "WHERE name IS NULL OR loader IS NOT NULL' WHERE name = 'job_unfinished'")
+
     def last_line(self, text):
         return text.splitlines()[-1]
+
+    def on_one_line(self, text):
+        return " ".join(text.split())
 
 
 class HealthyTest(DoctorTest):
@@ -155,7 +189,7 @@ class UnhealthyTest(DoctorTest):
 
         repaired = self.doctor("--repair")
         self.assertIn('job 1 "j": 2 images that workers that are gone held are pending again',
-                      " ".join(repaired.split()))
+                      self.on_one_line(repaired))
         self.assertIn("forgot 1 worker that is gone", repaired)
         self.assertEqual(self.last_line(repaired), "ALL IS WELL")
         self.assertEqual(self.counts(), (4, 0, 0, 0))
@@ -195,6 +229,122 @@ class UnhealthyTest(DoctorTest):
         self.assertRegex(self.doctor(), r"(?m)^leftovers +none")
 
 
+class RefusedTest(DoctorTest):
+    def test_why_a_repair_is_refused_is_told_and_not_called_well(self):
+        self.make_job()
+        self.falsify("DELETE FROM worker", "UPDATE job SET created_at = 9000000000000000")
+        self.assertEqual(self.last_line(self.doctor()), "ALL IS WELL")
+        self.tool("status", expect=6)
+        before = self.read("progress.db")
+
+        text = self.doctor("--repair", expect=6)
+        self.assertRegex(text, r"repaired just now\n  - nothing: \w+: .*progress\.db")
+        self.assertIn("a time is out of range", self.on_one_line(text))
+        self.assertIn("\nNOT WELL: ", text)
+        self.assertIn("the repair stopped", text)
+        for untrue in ("ALL IS WELL", "damaged file", "backup"):
+            self.assertNotIn(untrue, text)
+        self.assertIn("progress.db-wal", self.last_line(text))
+        document = self.examined("--repair", expect=6)
+        self.assertIs(document["repair"]["refused"], True)
+        self.assertIn("a time is out of range", document["repair"]["refusal"])
+        self.assertEqual(self.read("progress.db"), before)
+
+    def test_what_was_done_before_a_repair_stopped_is_told(self):
+        self.make_job()
+        self.call_unfinished(1)
+        for show in (lambda: self.doctor("--repair", expect=6),
+                     lambda: self.examined("--repair", expect=6)):
+            self.falsify("UPDATE split SET completed = completed - 3")
+            shown = show()
+            self.assertEqual(self.counts(), (0, 0, 4, 0))
+            if isinstance(shown, str):
+                self.assertIn('  - job 1 "j", split "train": the counts said', shown)
+                self.assertIn("  - then stopped: ", shown)
+                self.assertIn("job 1 is not unfinished", self.on_one_line(shown))
+                self.assertNotIn("nothing", shown)
+                self.assertNotIn("ALL IS WELL", shown)
+            else:
+                self.assertEqual(shown["repair"]["counts_corrected"], 1)
+                self.assertEqual(len(shown["repair"]["done"]), 1)
+                self.assertIn("is not unfinished", shown["repair"]["refusal"])
+
+    def test_json_of_a_repair_that_was_not_refused_says_so(self):
+        self.make_job()
+        repair = self.examined("--repair")["repair"]
+        self.assertIs(repair["refused"], False)
+        self.assertIsNone(repair["refusal"])
+
+    def test_what_was_done_is_told_also_where_the_examination_fails(self):
+        self.make_job()
+        self.falsify("UPDATE split SET completed = completed - 3",
+                     "UPDATE worker SET started_at = 9000000000000000")
+        self.assertEqual(self.doctor("--repair", expect=6), "")
+        self.assertIn('progress-tracker: repaired: job 1 "j", split "train": the counts', self.err)
+        self.assertIn("progress-tracker: the repair stopped: repair: ", self.err)
+        self.assertIn("progress-tracker: examine: ", self.err)
+        self.assertEqual(self.rows("SELECT total, completed FROM split"), [(4, 4)])
+
+
+class LargeLogTest(DoctorTest):
+    def test_a_log_that_a_reader_made_grow_is_emptied_once_it_is_gone(self):
+        self.make_job()
+        reader = self.open_reader()
+        self.grow_log()
+
+        text = self.doctor(expect=6)
+        said = self.on_one_line(text)
+        self.assertIn("in a transaction that does not end, or had it open, and nobody has", said)
+        self.assertIn("a repair empties it once no program has the file open", said)
+        self.assertIn("\nNOT WELL: 1 problem, which a repair mends\n", text)
+        self.assertRegex(self.last_line(text), r"^next: .* --repair$")
+        self.assertNotIn("backup", text)
+
+        text = self.doctor("--repair", expect=6)
+        self.assertIn("\nNOT WELL: 1 problem, which the repair did not mend\n", text)
+        self.assertEqual(self.last_line(text), "next: see what each problem says")
+        self.assertNotIn("backup", text)
+
+        reader.close()
+        self.assertGreater(self.log_bytes(), 64 << 20)
+        self.assertEqual(self.examined(expect=6)["repairable_problems"], 1)
+        text = self.doctor("--repair")
+        self.assertRegex(self.on_one_line(text), r"- the write-ahead log had \d+ MiB and is empty")
+        self.assertEqual(self.last_line(text), "ALL IS WELL")
+        self.assertEqual(self.counts(), (0, 0, 4, 0))
+
+    def test_a_large_log_of_processes_that_were_killed_is_emptied(self):
+        self.make_job()
+        writer = os.fork()
+        if writer == 0:
+            try:
+                keep = sqlite3.connect(self.path("progress.db"))
+                keep.execute("SELECT * FROM job").fetchall()
+                self.grow_log()
+            finally:
+                os.kill(os.getpid(), tool_test.signal.SIGKILL)
+        os.waitpid(writer, 0)
+        self.assertGreater(self.log_bytes(), 64 << 20)
+
+        self.assertRegex(self.last_line(self.doctor(expect=6)), r"^next: .* --repair$")
+        self.assertEqual(self.last_line(self.doctor("--repair")), "ALL IS WELL")
+        self.assertEqual(self.counts(), (0, 0, 4, 0))
+
+    def test_nobody_is_told_to_repair_a_damaged_file_for_its_log(self):
+        self.make_job()
+        page = self.first_page_of("state_error")
+        reader = self.open_reader()
+        self.grow_log()
+        reader.close()
+        self.overwrite(page)
+        for words in ((), ("--repair",)):
+            document = self.examined(*words, expect=6)
+            self.assertTrue(document["damage"])
+            self.assertEqual(document["repairable_problems"], 0)
+            self.assertEqual(len(document["problems"]), 1)
+        self.assertGreater(self.log_bytes(), 64 << 20)
+
+
 class DamagedTest(DoctorTest):
     def test_a_damaged_page_is_found_and_the_file_left_as_it_is(self):
         self.make_job()
@@ -205,7 +355,7 @@ class DamagedTest(DoctorTest):
             self.assertRegex(text, r"(?m)^quick check +DAMAGED")
             self.assertIn("\nDAMAGED: the file is not sound\n", text)
             self.assertIn("progress.db-wal", self.last_line(text))
-        self.assertIn("nothing was repaired", text)
+        self.assertIn("nothing: a damaged file is left as it is: repair: ", self.on_one_line(text))
         document = self.examined("--repair", expect=6)
         self.assertIs(document["repair"]["refused"], True)
         self.assertTrue(document["damage"])
@@ -256,7 +406,7 @@ class HostileTextTest(DoctorTest):
             for name in ("h", "s", "n", "t"):
                 if name != "h" or words != ("--repair",):
                     self.assertRegex(text, name + r"\\+(x1B|u001b)\[2J")
-        self.assertIn("are pending again", " ".join(text.split()))
+        self.assertIn("are pending again", self.on_one_line(text))
 
     def test_a_path_that_is_not_utf8_can_be_typed_again(self):
         self.make_job()
