@@ -2,6 +2,7 @@
 // of ours should depend on its version.
 #include "progress_tracker/log.h"
 
+#include <pthread.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -32,11 +33,29 @@ using Handler = std::function<void(LogLevel, std::string_view)>;
 struct HandlerSlot {
   std::mutex mutex;
   std::shared_ptr<const Handler> handler;  // guarded by mutex
+
+  std::mutex own_logger;  // held while it writes
 };
+
+HandlerSlot& handler_slot();
+
+// Both locks are held over a fork: in the child there is no other thread to let them go.
+void lock_for_fork() {
+  handler_slot().own_logger.lock();
+  handler_slot().mutex.lock();
+}
+void unlock_after_fork() {
+  handler_slot().mutex.unlock();
+  handler_slot().own_logger.unlock();
+}
 
 // Never destroyed: destructors of a program's static objects may still log.
 HandlerSlot& handler_slot() {
-  static auto* const slot = new HandlerSlot;
+  static auto* const slot = [] {
+    auto* made = new HandlerSlot;
+    ::pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+    return made;
+  }();
   return *slot;
 }
 
@@ -63,10 +82,11 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }
 
 // Built by hand, because spdlog's factory functions would register it and apply the program's
-// global level and pattern to it. Passes everything: set_log_level() alone decides.
+// global level and pattern to it. Passes everything: set_log_level() alone decides. To be used with
+// its lock held.
 spdlog::logger& own_logger() {
   static spdlog::logger* const logger = [] {
-    auto* made = new spdlog::logger(kLoggerName, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto* made = new spdlog::logger(kLoggerName, std::make_shared<spdlog::sinks::stderr_sink_st>());
     made->set_level(spdlog::level::trace);
     return made;
   }();
@@ -103,6 +123,7 @@ void write(LogLevel level, std::string_view message) {
     logger->log(to_spdlog(level), view);
     return;
   }
+  const std::scoped_lock lock(handler_slot().own_logger);
   own_logger().log(to_spdlog(level), view);
 }
 

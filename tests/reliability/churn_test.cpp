@@ -96,7 +96,7 @@ TEST_F(ChurnTest, ThreadsLeaveNoDescriptorsBehind) {
   // SQLite keeps a descriptor that it may not close yet for its next connection to the file.
   EXPECT_LE(most, before + kAtOnce);
   EXPECT_GE(tracker.get_status_counts(job)->completed, count);
-  report("4.10", "threads that came and went", count, most > before + kAtOnce ? 1 : 0,
+  report("Churn", "threads that came and went", count, most > before + kAtOnce ? 1 : 0,
          std::to_string(before) + " descriptors at first, at most " + std::to_string(most));
 }
 
@@ -133,7 +133,7 @@ TEST_F(ChurnTest, OpeningAndClosingLeavesNothingBehind) {
   if (!kSanitized) {
     EXPECT_LT(grown, kMiB);
   }
-  report("4.10", "open and close cycles", count,
+  report("Churn", "open and close cycles", count,
          (open_files() != files ? 1 : 0) + (!kSanitized && grown >= kMiB ? 1 : 0),
          std::to_string(grown / 1'024) + " KiB more memory");
 }
@@ -178,7 +178,7 @@ TEST_F(ChurnTest, TwoTrackersOnOneFileDoNotTakeEachOthersLocks) {
   for (const Image& image : held) {
     EXPECT_TRUE(staying.complete(image));
   }
-  report("4.10", "trackers that passed beside one that stays", count, wrong);
+  report("Churn", "trackers that passed beside one that stays", count, wrong);
 }
 
 }  // namespace

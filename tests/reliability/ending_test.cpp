@@ -314,7 +314,7 @@ TEST_P(Endings, InEveryStateLeaveNothingHalfDone) {
       ASSERT_FALSE(HasFailure());
     }
   }
-  report("4.2", std::string("programs ended by ") + GetParam().name, tried, wrong);
+  report("Ends", std::string("programs ended by ") + GetParam().name, tried, wrong);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, Endings, testing::ValuesIn(kWays), [](const auto& each_way) {

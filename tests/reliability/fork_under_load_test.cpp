@@ -24,8 +24,10 @@
 
 #include "audit.h"
 #include "campaign.h"
+#include "log_internal.h"
 #include "process.h"
 #include "progress_tracker/error.h"
+#include "progress_tracker/log.h"
 #include "progress_tracker/progress_tracker.h"
 #include "public_calls.h"
 #include "support.h"
@@ -192,7 +194,7 @@ TEST(ForkUnderLoad, RefusesTheChildEveryCallAndHarmsNobody) {
   EXPECT_EQ(beside.wait(), 0);
   EXPECT_EQ(tracker.get_status_counts(job)->pending, 500);
   Audit(directory.database()).expect_sound();
-  report("4.2", "forks under load, every call tried in the child", forks, wrong);
+  report("Ends", "forks under load, every call tried in the child", forks, wrong);
 }
 
 TEST(ForkUnderLoad, LetsTheChildOpenItsOwn) {
@@ -231,7 +233,34 @@ TEST(ForkUnderLoad, LetsTheChildOpenItsOwn) {
   EXPECT_EQ(tracker.get_status_counts(childrens)->completed, forks);
   EXPECT_EQ(tracker.get_status_counts(job)->pending, 500);
   Audit(directory.database()).expect_sound();
-  report("4.2", "children of a fork under load that opened their own", forks, wrong);
+  report("Ends", "children of a fork under load that opened their own", forks, wrong);
+}
+
+TEST(ForkUnderLoad, LetsTheChildLog) {
+  if (!kMayAllocateInChild) {
+    GTEST_SKIP() << "the sanitizer's allocator does not survive a fork beside other threads";
+  }
+  const auto forks = sized(100, 5'000);
+  const int standard_error = ::dup(STDERR_FILENO);
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  ::dup2(nowhere, STDERR_FILENO);
+  std::int64_t wrong = 0;
+  {
+    const Load load(2, [] { internal::log(LogLevel::kError, "a parent's message"); });
+    for (std::int64_t i = 0; i < forks && wrong == 0; ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        internal::log(LogLevel::kError, "a child's message");
+        ::_exit(0);
+      }
+      wrong += end_of(child) == 0 ? 0 : 1;
+    }
+  }
+  ::dup2(standard_error, STDERR_FILENO);
+  ::close(standard_error);
+  ::close(nowhere);
+  EXPECT_EQ(wrong, 0) << "a child hung";
+  report("Ends", "children of a fork under load that logged", forks, wrong);
 }
 
 // By fork() and exec; what posix_spawn() does is what Process does.
@@ -282,7 +311,7 @@ TEST(Programs, StartedUnderLoadInheritNoDescriptor) {
   }
   EXPECT_EQ(tracker.get_status_counts(job)->pending, 500);
   Audit(directory.database()).expect_sound();
-  report("4.2", "programs started under load", programs, wrong, "by exec and by posix_spawn");
+  report("Ends", "programs started under load", programs, wrong, "by exec and by posix_spawn");
 }
 
 }  // namespace

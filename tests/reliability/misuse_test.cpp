@@ -120,7 +120,7 @@ TEST_F(MisuseTest, AnIdThatIsNotThereIsNotFoundByWhatWritesAndEmptyForWhatReads)
   }
   EXPECT_EQ(tracker_.get_images(job_), before) << "something was changed";
   EXPECT_THAT(tracker_.list_jobs(), SizeIs(1));
-  report("4.10", "calls with ids that are not there", tried, wrong);
+  report("Churn", "calls with ids that are not there", tried, wrong);
 }
 
 TEST_F(MisuseTest, PagesBeginAfterAnyId) {

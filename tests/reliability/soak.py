@@ -34,6 +34,8 @@ GOALS = {
     "G14": "Deadlines",
     "G15": "Files that are not ours, or not there any more",
     "G16": "Owners and clocks",
+    "Ends": "Ends and forks of a process",
+    "Churn": "Threads and trackers that come and go",
 }
 
 
@@ -106,7 +108,8 @@ def rows_of(reports):
             row["scenarios"].add(scenario[2])
         else:
             row["remark"] = remark
-    for (goal, what), row in sorted(rows.items(), key=lambda item: (int(item[0][0][1:]), item[0][1])):
+    goals = list(GOALS)
+    for (goal, what), row in sorted(rows.items(), key=lambda item: (goals.index(item[0][0]), item[0][1])):
         remark = f"{len(row['scenarios'])} scenarios" if row["scenarios"] else row["remark"]
         yield goal, what, row["count"], row["wrong"], remark
 
@@ -120,7 +123,7 @@ def table_of(reports, seed, failed):
     ]
     last = None
     for goal, what, count, wrong, remark in rows_of(reports):
-        title = "" if goal == last else f"{goal}: {GOALS.get(goal, '')}"
+        title = "" if goal == last else GOALS[goal]
         last = goal
         lines.append(f"| {title} | {what} | {count:,} | {wrong} | {remark} |".replace("\x1b", "?"))
     lines += [f"\nFAILED: {name}, status {status}: see its log" for name, status in failed]

@@ -115,10 +115,13 @@ TEST_F(TamperedTest, CountsThatDoNotAddUpAreNotShown) {
 }
 
 TEST_F(TamperedTest, ACheckpointOfMoreImagesThanThereAreIsNotShown) {
-  run("UPDATE job SET processed_count = 5");
-  ProgressTracker tracker(database());
+  for (const char* counts : {"processed_count = 5", "processed_count = 3, error_count = 2"}) {
+    SCOPED_TRACE(counts);
+    run("UPDATE job SET " + std::string(counts));
+    ProgressTracker tracker(database());
 
-  EXPECT_THAT([&] { tracker.get_progress(job_); }, ThrowsError(ErrorCode::kCorrupt));
+    EXPECT_THAT([&] { tracker.get_progress(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  }
 }
 
 TEST_F(TamperedTest, AnImageWithoutItsDirectoryIsNotGivenAWrongPath) {
