@@ -67,11 +67,12 @@ class AllocationTest : public testing::TestWithParam<std::tuple<Scenario, Memory
 
 TEST_P(AllocationTest, ThatFailsIsAnErrorAndNothingMore) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
-  const std::int64_t step = sized(scenario_.extent == Extent::kBasic ? 7 : 97,
-                                  scenario_.extent == Extent::kLengthy ? 7 : 1);
+  const Memory memory = std::get<1>(GetParam());
+  const bool is_sampled = scenario_.extent == Extent::kLengthy || memory == Memory::kBoth;
+  const std::int64_t step = sized(scenario_.extent == Extent::kBasic ? 7 : 97, is_sampled ? 7 : 1);
   std::int64_t points = 0;
   for (const bool for_ever : {false, true}) {
-    if (std::get<1>(GetParam()) == Memory::kBoth && !for_ever) {
+    if (memory == Memory::kBoth && !for_ever) {
       continue;  // a single one is of the one or the other
     }
     std::int64_t n = 1 + static_cast<std::int64_t>(random_() % static_cast<unsigned>(step));
@@ -81,8 +82,8 @@ TEST_P(AllocationTest, ThatFailsIsAnErrorAndNothingMore) {
   }
   EXPECT_GT(points, 0);
   report("G5",
-         "an allocation fails, once or for ever: " + name_of(std::get<1>(GetParam())) +
-             (step > 1 ? " (some)" : "") + ", " + scenario_.name,
+         "an allocation fails, once or for ever: " + name_of(memory) + (step > 1 ? " (some)" : "") +
+             ", " + scenario_.name,
          points, HasFailure() ? 1 : 0);
 }
 
