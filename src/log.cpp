@@ -34,19 +34,19 @@ struct HandlerSlot {
   std::mutex mutex;
   std::shared_ptr<const Handler> handler;  // guarded by mutex
 
-  std::mutex own_logger;  // held while it writes
+  std::mutex spdlog;  // held while its registry is asked, and while our own logger writes
 };
 
 HandlerSlot& handler_slot();
 
 // Both locks are held over a fork: in the child there is no other thread to let them go.
 void lock_for_fork() {
-  handler_slot().own_logger.lock();
+  handler_slot().spdlog.lock();
   handler_slot().mutex.lock();
 }
 void unlock_after_fork() {
   handler_slot().mutex.unlock();
-  handler_slot().own_logger.unlock();
+  handler_slot().spdlog.unlock();
 }
 
 // Never destroyed: destructors of a program's static objects may still log.
@@ -119,12 +119,16 @@ void write(LogLevel level, std::string_view message) {
   }
   // As one argument, not as a format string: a brace in a file name means nothing.
   const spdlog::string_view_t view(text.data(), text.size());
-  if (const auto logger = registered_logger()) {
-    logger->log(to_spdlog(level), view);
-    return;
+  std::shared_ptr<spdlog::logger> logger;
+  {
+    const std::scoped_lock lock(handler_slot().spdlog);
+    logger = registered_logger();
+    if (logger == nullptr) {
+      own_logger().log(to_spdlog(level), view);
+      return;
+    }
   }
-  const std::scoped_lock lock(handler_slot().own_logger);
-  own_logger().log(to_spdlog(level), view);
+  logger->log(to_spdlog(level), view);  // the program's code: with no lock held
 }
 
 }  // namespace
