@@ -174,7 +174,8 @@ TEST_F(FoundDefectsTest, ADestructorOutOfMemoryEndsTheTrackerAndNotTheProgram) {
   set_log_level(LogLevel::kError);
   set_log_handler([](LogLevel, std::string_view) {});
   bool failed = true;
-  for (std::int64_t n = 1; failed; ++n) {
+  std::int64_t n = 1;
+  for (; failed; ++n) {
     SCOPED_TRACE("allocation " + std::to_string(n) + " and all after it");
     auto tracker = open_new(options);
     tracker->mark_completed(images[0].id);
@@ -188,6 +189,7 @@ TEST_F(FoundDefectsTest, ADestructorOutOfMemoryEndsTheTrackerAndNotTheProgram) {
     ProgressTracker other(directory->database());
     EXPECT_GE(other.reset_stuck_images(job), 9U);
   }
+  EXPECT_GT(n, 2) << "nothing was tried";
   set_log_handler({});
 }
 
@@ -261,7 +263,8 @@ TEST_F(FoundDefectsTest, ACloseOutOfMemoryLeavesTheTrackerToBeClosedAgain) {
   Options options;
   options.mark_buffer = 10;
   bool failed = true;
-  for (std::int64_t n = 1; failed; ++n) {
+  std::int64_t n = 1;
+  for (; failed; ++n) {
     SCOPED_TRACE("allocation " + std::to_string(n) + " and all after it");
     const auto tracker = open_new(options);
     tracker->mark_completed(images[0].id);
@@ -279,6 +282,7 @@ TEST_F(FoundDefectsTest, ACloseOutOfMemoryLeavesTheTrackerToBeClosedAgain) {
     ProgressTracker other(directory->database());
     EXPECT_EQ(other.reset_stuck_images(job), 10U);
   }
+  EXPECT_GT(n, 2) << "nothing was tried";
 }
 
 }  // namespace

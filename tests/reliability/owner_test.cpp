@@ -137,7 +137,8 @@ class OwningWorker {
   }
 
   void try_stale_marks() {
-    for (const Image& image : std::exchange(over_, {})) {
+    const std::vector<Image> over = std::exchange(over_, {});
+    for (const Image& image : over) {
       const bool taken =
           draw(random_, 0, 1) == 0 ? tracker_.complete(image) : tracker_.fail(image, "stale");
       if (taken) {
@@ -146,7 +147,7 @@ class OwningWorker {
       }
       ledger_.count_refusal();
     }
-    if (tracker_.release_images(over_) != 0) {
+    if (tracker_.release_images(over) != 0) {
       complain("what was given back was given back again");
     }
   }
@@ -312,6 +313,9 @@ TEST(Owners, HoldWhatIsTheirsUntilTheyDieAndNotLonger) {
     Epoch(kClaimsOfAnEpoch, seed, sum).run();
     ++seed;
   }
+  EXPECT_GT(sum.kills, 0);
+  EXPECT_GT(sum.recovered, 0) << "what the killed held never came back";
+  EXPECT_GT(sum.refusals, 0);
   report("G16", "claims by workers that are killed, with clocks that jump", sum.claims, sum.wrong,
          std::to_string(sum.kills) + " kills, " + std::to_string(sum.recovered) +
              " images recovered, longest reset " + std::to_string(sum.longest_reset.count()) +
