@@ -159,7 +159,9 @@ TEST_F(SyncTest, FullCommitsOfThreadsShareSyncsAndReturnAfterThem) {
   const JobId job = tracker.create_job("job", image_paths(kThreads), {});
   const auto images = tracker.claim_images(job, kThreads);
   std::promise<void> may_sync;
+  std::atomic<bool> is_syncing{false};
   refuse([&, may = may_sync.get_future().share()](const std::string&) {
+    is_syncing = true;
     may.wait();
     return false;
   });
@@ -171,6 +173,10 @@ TEST_F(SyncTest, FullCommitsOfThreadsShareSyncsAndReturnAfterThem) {
       tracker.complete(image);
       ++returned;
     });
+    // All could be committed together otherwise, and one sync would do.
+    while (!is_syncing) {
+      std::this_thread::yield();
+    }
   }
   ProgressTracker watcher(path, {.read_only = true});
   while (watcher.get_status_counts(job)->completed < static_cast<std::int64_t>(kThreads)) {

@@ -126,7 +126,11 @@ class Transactions {
     kCommit,  // nobody knows what became of one
     kDisk,    // it has refused to sync
   };
-  void poison(Poison why) { poison_.store(why, std::memory_order_relaxed); }
+  // The first reason stays.
+  void poison(Poison why) {
+    Poison none = Poison::kNone;
+    poison_.compare_exchange_strong(none, why, std::memory_order_relaxed);
+  }
   // Poisons, and throws kOutcomeUnknown whether or not there is memory to say more.
   [[noreturn]] void throw_outcome_unknown(std::string_view operation, Poison why,
                                           std::string_view what, const char* cause, int code);

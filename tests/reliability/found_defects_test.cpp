@@ -75,6 +75,17 @@ class FoundDefectsTest : public testing::Test {
     return code;
   }
 
+  // From such a call on there is no memory to say that it failed.
+  static ScopedVfsHook refusal_that_takes_memory_away(VfsCall call, int code) {
+    return ScopedVfsHook([call, code](const VfsEvent& event) {
+      if (event.call != call) {
+        return SQLITE_OK;
+      }
+      fail_allocation(Memory::kBoth, 1, true);
+      return code;
+    });
+  }
+
   std::unique_ptr<ScratchDirectory> directory;
   JobId job{};
   std::vector<Image> images;
@@ -235,13 +246,7 @@ TEST_F(FoundDefectsTest, ImagesThatWereAddedAreNotCalledOutOfMemory) {
 
 TEST_F(FoundDefectsTest, ACommitThatFailsWithoutMemoryToSaySoIsStillOfUnknownOutcome) {
   const auto tracker = open_new();
-  const ScopedVfsHook hook([](const VfsEvent& event) {
-    if (event.call != VfsCall::kWrite) {
-      return SQLITE_OK;
-    }
-    fail_allocation(Memory::kBoth, 1, true);
-    return SQLITE_IOERR_WRITE;
-  });
+  const auto hook = refusal_that_takes_memory_away(VfsCall::kWrite, SQLITE_IOERR_WRITE);
   EXPECT_EQ(code_of([&] { tracker->mark_completed(images[0].id); }), ErrorCode::kOutcomeUnknown);
 }
 
@@ -249,13 +254,7 @@ TEST_F(FoundDefectsTest, ADiskThatRefusesWithoutMemoryToSaySoLeavesAnUnknownOutc
   Options options;
   options.synchronous = Options::Synchronous::kFull;
   const auto tracker = open_new(options);
-  const ScopedVfsHook hook([](const VfsEvent& event) {
-    if (event.call != VfsCall::kSync) {
-      return SQLITE_OK;
-    }
-    fail_allocation(Memory::kBoth, 1, true);
-    return SQLITE_IOERR_FSYNC;
-  });
+  const auto hook = refusal_that_takes_memory_away(VfsCall::kSync, SQLITE_IOERR_FSYNC);
   EXPECT_EQ(code_of([&] { tracker->mark_completed(images[0].id); }), ErrorCode::kOutcomeUnknown);
 }
 
