@@ -74,11 +74,10 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
     case LogLevel::kWarn:
       return spdlog::level::warn;
     case LogLevel::kError:
-      return spdlog::level::err;
-    case LogLevel::kOff:
+    case LogLevel::kOff:  // which no message has
       break;
   }
-  return spdlog::level::off;
+  return spdlog::level::err;
 }
 
 // Built by hand, because spdlog's factory functions would register it and apply the program's

@@ -232,6 +232,21 @@ TEST_F(GuardTest, CheckpointsAThousandPages) {
   EXPECT_FALSE(writer->in_transaction());
 }
 
+// To a connection that never read SQLite says that all is well, and does nothing.
+TEST_F(GuardTest, SaysSoWhereNothingWasCheckpointed) {
+  Connection unread(path.native(), OpenMode::kReadWrite);
+  CheckpointGuard idle(unread, clock);
+  commit(*writer, 1100);
+  const auto before = database_pages();
+
+  EXPECT_EQ(idle.after_commit(*writer),
+            "checkpoint of the write-ahead log: nothing was checkpointed: not in WAL mode");
+
+  EXPECT_FALSE(idle.disk_has_refused());
+  EXPECT_EQ(database_pages(), before);
+  EXPECT_FALSE(writer->in_transaction()) << "and lets go of the write lock";
+}
+
 TEST_F(GuardTest, TheNextWriterBeginsTheLogAnew) {
   commit(*writer, 1'100);
   guard.after_commit(*writer);

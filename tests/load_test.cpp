@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -67,6 +68,31 @@ class InterruptingClock final : public test::FakeClock {
   const int at_;
   const std::function<void()> interrupt_;
   int looks_{0};
+};
+
+// A clock that goes on by `step` at each look, so that a long list is loaded in pieces; does
+// something at the sleep number `at`. A loader sleeps between two pieces, and holds no lock then.
+class BetweenPieces final : public test::FakeClock {
+ public:
+  BetweenPieces(std::size_t at, std::chrono::milliseconds step, std::function<void()> interrupt)
+      : at_(at), step_(step), interrupt_(std::move(interrupt)) {}
+  BetweenPieces(std::size_t at, std::function<void()> interrupt)
+      : BetweenPieces(at, 10ms, std::move(interrupt)) {}
+  std::chrono::steady_clock::time_point now() override {
+    advance(step_);
+    return FakeClock::now();
+  }
+  void sleep_for(std::chrono::nanoseconds duration) override {
+    FakeClock::sleep_for(duration);
+    if (sleeps().size() == at_) {
+      interrupt_();
+    }
+  }
+
+ private:
+  const std::size_t at_;
+  const std::chrono::milliseconds step_;
+  const std::function<void()> interrupt_;
 };
 
 class LoadTest : public testing::Test {
@@ -290,32 +316,17 @@ TEST_F(LoadTest, AListOfManyChunksArrivesInOrderAndItsDuplicatesOnce) {
 
 // The loader lives, but the file of its lock was lost, and somebody began to clear its load away.
 TEST_F(LoadTest, ALoadThatSomebodyBeganToClearEndsAndIsClearedWhole) {
-  class BetweenPieces final : public test::FakeClock {
-   public:
-    std::function<void()> interrupt;
-    std::chrono::steady_clock::time_point now() override {
-      advance(1ms);
-      return FakeClock::now();
-    }
-    void sleep_for(std::chrono::nanoseconds duration) override {
-      FakeClock::sleep_for(duration);
-      if (sleeps().size() == 15) {  // while it inserts the entries by path
-        interrupt();
-      }
-    }
-  };
   const auto paths = image_paths(3 * kLong);
-  BetweenPieces clock;
-  const auto loader = internal::open_with_clock(path, {}, clock);
-  const JobId job = loader->create_job("job", image_paths(1, "first/"), {});
-  clock.interrupt = [&] {
+  BetweenPieces clock(15, 1ms, [&] {  // while it inserts the entries by path
     fs::remove(path.native() + "-workers");
     sqlite::Connection connection(path, sqlite::OpenMode::kReadWrite);
     connection.execute("BEGIN IMMEDIATE");
     const auto nobody = [](WorkerId, JobId) { return false; };
     EXPECT_TRUE(store::clear_leftovers_piece(connection, nobody));
     connection.execute("COMMIT");
-  };
+  });
+  const auto loader = internal::open_with_clock(path, {}, clock);
+  const JobId job = loader->create_job("job", image_paths(1, "first/"), {});
 
   EXPECT_THAT([&] { loader->add_images(job, paths, {}); }, ThrowsError(ErrorCode::kBusy));
 
@@ -553,23 +564,96 @@ TEST_F(LoadTest, ARemovalThatEndsHalfWayIsNeverSeenAndIsFinishedByTheNext) {
 TEST_F(LoadTest, ASecondLoaderWaitsForALivingOneAndNotLongerThanItMay) {
   test::FakeClock waiting;
   const auto second = internal::open_with_clock(path, {.busy_timeout = 30ms}, waiting);
-  std::optional<std::string> code;
-  std::optional<std::string> short_list;
-  // Between two pieces: the clock is looked at when a piece begins as well, before anything of it.
-  InterruptingClock clock(20, [&] {
+  std::vector<std::string> said;
+  BetweenPieces clock(2, [&] {
     std::thread([&] {
-      code = test::code_of([&] { second->create_job("job", image_paths(kLong), {}); });
-      short_list = test::code_of([&] { second->create_job("job", image_paths(3), {}); });
+      for (const std::size_t size : {kLong, std::size_t{3}}) {
+        const auto error =
+            test::error_of([&] { second->create_job("job", image_paths(size), {}); });
+        ASSERT_TRUE(error.has_value());
+        EXPECT_EQ(error->code(), ErrorCode::kBusy);
+        said.emplace_back(error->what());
+      }
     }).join();
   });
   const auto first = internal::open_with_clock(path, {}, clock);
 
   first->create_job("job", image_paths(kLong), {});
 
-  EXPECT_EQ(code, "busy");
-  EXPECT_EQ(short_list, "busy");
-  EXPECT_GT(waiting.total_slept(), 0ms);
+  const std::string busy = "create_job: somebody else is loading this job (waited 30 ms)";
+  EXPECT_THAT(said, ElementsAre(busy, busy));
+  EXPECT_EQ(waiting.total_slept(), 60ms);
   EXPECT_EQ(second->get_status_counts(JobId{1})->total(), static_cast<std::int64_t>(kLong));
+}
+
+// The one that is waited for ends without an end of its load.
+TEST_F(LoadTest, ASecondLoaderClearsAwayWhatItWaitedForInVain) {
+  std::promise<void> is_loading;
+  std::promise<void> is_met;
+  BetweenPieces breaking_off(2, [&] {
+    is_loading.set_value();
+    is_met.get_future().wait();
+    throw std::runtime_error("out of something");
+  });
+  const auto first = internal::open_with_clock(path, {}, breaking_off);
+  std::thread loading(
+      [&] { EXPECT_THROW(first->create_job("job", image_paths(kLong), {}), std::runtime_error); });
+  is_loading.get_future().wait();
+  // It sleeps for the first time because the job is being loaded.
+  BetweenPieces waiting(1, [&] {
+    is_met.set_value();
+    loading.join();
+  });
+  const auto second = internal::open_with_clock(path, {}, waiting);
+
+  const JobId job = second->create_job("job", image_paths(5, "other/"), {});
+
+  EXPECT_EQ(second->get_status_counts(job)->total(), 5);
+  EXPECT_EQ(count("SELECT count(*) FROM job"), 1);
+  expect_no_leftovers();
+}
+
+TEST_F(LoadTest, ALoadThatCannotBeGivenUpSaysSoAndLooksGivenUpOnceItsTrackerIsClosed) {
+  Outsider writer(path);
+  BetweenPieces clock(2, [&] { writer.run("BEGIN IMMEDIATE"); });
+  const auto first = internal::open_with_clock(path, {.busy_timeout = 0ms}, clock);
+  const LogCapture log;
+
+  EXPECT_THAT([&] { first->create_job("job", image_paths(kLong), {}); },
+              ThrowsError(ErrorCode::kBusy));
+
+  EXPECT_THAT(log.lines(),
+              ElementsAre(Pair(LogLevel::kWarn,
+                               AllOf(HasSubstr("create_job: cannot give up the load of job 1: "),
+                                     HasSubstr(path.native())))));
+  writer.run("COMMIT");
+  EXPECT_FALSE(first->get_job_id("job").has_value());
+  test::FakeClock waiting;
+  const auto second = internal::open_with_clock(path, {.busy_timeout = 30ms}, waiting);
+  EXPECT_THAT([&] { second->create_job("job", image_paths(3), {}); }, ThrowsError(ErrorCode::kBusy))
+      << "to others it is being loaded";
+  first->close();
+  EXPECT_EQ(second->get_status_counts(second->create_job("job", image_paths(3), {}))->total(), 3);
+  EXPECT_EQ(count("SELECT count(*) FROM job"), 1);
+  expect_no_leftovers();
+}
+
+// What the tracker itself began and could not give up, it need not wait for.
+TEST_F(LoadTest, ALoadThatCouldNotBeGivenUpIsClearedByTheSameTracker) {
+  Outsider writer(path);
+  BetweenPieces clock(2, [&] { writer.run("BEGIN IMMEDIATE"); });
+  const auto tracker = internal::open_with_clock(path, {.busy_timeout = 0ms}, clock);
+  {
+    const LogCapture log;
+    EXPECT_THAT([&] { tracker->create_job("job", image_paths(kLong), {}); },
+                ThrowsError(ErrorCode::kBusy));
+  }
+  writer.run("COMMIT");
+
+  EXPECT_EQ(tracker->get_status_counts(tracker->create_job("job", image_paths(3), {}))->total(), 3);
+
+  EXPECT_EQ(count("SELECT count(*) FROM job"), 1);
+  expect_no_leftovers();
 }
 
 TEST_F(LoadTest, TwoLoadersAddEveryImageOnce) {
@@ -622,14 +706,138 @@ TEST_F(LoadTest, ThreadsOfOneTrackerLoadOneJobInTurn) {
 TEST_F(LoadTest, AJobThatALiveWorkerLoadsCannotBeRemoved) {
   ProgressTracker other(path, {.busy_timeout = 0ms});
   const JobId job = other.create_job("job", image_paths(3), {});
-  std::vector<std::string> codes;
-  InterruptingClock clock(20,
-                          [&] { codes.push_back(test::code_of([&] { other.remove_job(job); })); });
+  std::optional<Error> error;
+  BetweenPieces clock(2, [&] { error = test::error_of([&] { other.remove_job(job); }); });
   const auto loader = internal::open_with_clock(path, {}, clock);
+
   loader->add_images(job, image_paths(kLong), {});
-  // Inside a piece the lock is held, so it may not even come to looking.
-  EXPECT_THAT(codes, ElementsAre(testing::AnyOf("invalid_transition", "busy")));
+
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kInvalidTransition);
+  EXPECT_STREQ(error->what(), "remove_job: job 1: images are being loaded into it");
   EXPECT_EQ(other.get_status_counts(job)->total(), static_cast<std::int64_t>(kLong));
+  expect_no_leftovers();
+}
+
+// ---- A job that is fed by another, loaded in pieces
+// ----------------------------------------------
+
+class ChainLoadTest : public LoadTest {
+ protected:
+  // The first ones are held, then come more completed ones than a piece of the load takes over, and
+  // at the end some that nobody has begun.
+  static constexpr std::size_t kHeld = 7;
+  static constexpr std::size_t kCompleted = 12'000;
+  static constexpr std::size_t kLater = 30;
+
+  ChainLoadTest() {
+    upstream = other.create_job("upstream", image_paths(kHeld + kCompleted + kLater), {});
+    first = other.claim_images(upstream, kHeld);
+    other.mark_outcomes(test::completions_of(other.claim_images(upstream, kCompleted)));
+  }
+
+  void complete_later_ones(std::size_t number) {
+    EXPECT_EQ(other.mark_outcomes(test::completions_of(other.claim_images(upstream, number))),
+              number);
+  }
+
+  ProgressTracker other{path, {.busy_timeout = 0ms}};
+  JobId upstream{};
+  std::vector<Image> first;
+};
+
+TEST_F(ChainLoadTest, TakesWhatCompletesMeanwhileExactlyOnce) {
+  // Behind what is loaded by then, and before the end.
+  BetweenPieces clock(1, [&] { complete_later_ones(kLater - 10); });
+  const auto loader = internal::open_with_clock(path, {}, clock);
+
+  const JobId job = loader->chain_job("chained", upstream);
+
+  EXPECT_GT(clock.sleeps().size(), 1U) << "loaded in one piece";
+  EXPECT_EQ(loader->get_status_counts(job)->total(),
+            static_cast<std::int64_t>(kCompleted + kLater - 10));
+  complete_later_ones(10);
+  EXPECT_EQ(loader->get_status_counts(job)->total(),
+            static_cast<std::int64_t>(kCompleted + kLater));
+  EXPECT_EQ(count("SELECT count(*) FROM chain_backlog"), 0);
+  EXPECT_EQ(count("SELECT count(DISTINCT path) FROM images WHERE job_id = 2"),
+            static_cast<std::int64_t>(kCompleted + kLater));
+  EXPECT_TRUE(examine(path).healthy());
+  expect_no_leftovers();
+}
+
+// By those that complete now, the walk over the completed images has gone.
+TEST_F(ChainLoadTest, TakesTheBacklogOfWhatItHasGoneBy) {
+  std::int64_t backlog = 0;
+  BetweenPieces clock(1, [&] {
+    EXPECT_EQ(other.mark_outcomes(test::completions_of(first)), first.size());
+    backlog = count("SELECT count(*) FROM chain_backlog");
+  });
+  const auto loader = internal::open_with_clock(path, {}, clock);
+
+  const JobId job = loader->chain_job("chained", upstream);
+
+  EXPECT_EQ(backlog, static_cast<std::int64_t>(kHeld));
+  EXPECT_EQ(count("SELECT count(*) FROM chain_backlog"), 0);
+  EXPECT_EQ(loader->get_status_counts(job)->total(), static_cast<std::int64_t>(kHeld + kCompleted));
+  for (const Image& image : first) {
+    EXPECT_TRUE(loader->get_image_id(job, image.path).has_value());
+  }
+  EXPECT_EQ(count("SELECT count(DISTINCT path) FROM images WHERE job_id = 2"),
+            static_cast<std::int64_t>(kHeld + kCompleted));
+  EXPECT_TRUE(examine(path).healthy());
+  expect_no_leftovers();
+}
+
+TEST_F(ChainLoadTest, IsNotSeenBeforeItsEndAndWaitedForByOthersOfItsName) {
+  test::FakeClock waiting;
+  const auto second = internal::open_with_clock(path, {.busy_timeout = 30ms}, waiting);
+  std::optional<Error> error;
+  bool seen = true;
+  BetweenPieces clock(1, [&] {
+    seen = other.get_job_id("chained").has_value();
+    error = test::error_of([&] { second->chain_job("chained", upstream); });
+  });
+  const auto loader = internal::open_with_clock(path, {}, clock);
+
+  const JobId job = loader->chain_job("chained", upstream);
+
+  EXPECT_FALSE(seen);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kBusy);
+  EXPECT_STREQ(error->what(), "chain_job: somebody else is loading this job (waited 30 ms)");
+  EXPECT_EQ(second->chain_job("chained", upstream), job) << "now that it is there";
+}
+
+TEST_F(ChainLoadTest, ThatEndsHalfWayLeavesNothingAndIsClearedByTheSameAgain) {
+  BetweenPieces clock(1, [] { throw std::runtime_error("out of something"); });
+  const auto loader = internal::open_with_clock(path, {}, clock);
+
+  EXPECT_THROW(loader->chain_job("chained", upstream), std::runtime_error);
+
+  EXPECT_FALSE(other.get_job_id("chained").has_value());
+  const JobId job = other.chain_job("chained", upstream);
+  EXPECT_EQ(other.get_status_counts(job)->total(), static_cast<std::int64_t>(kCompleted));
+  EXPECT_EQ(count("SELECT count(*) FROM job"), 2);
+  expect_no_leftovers();
+}
+
+// ---- A full job --------------------------------------------------------------------------------
+
+TEST_F(LoadTest, AJobWithoutANumberLeftTakesNoMoreAndStaysAsItWas) {
+  ProgressTracker tracker(path);
+  const JobId job = tracker.create_job("job", image_paths(3), {});
+  // As if all others had been removed from outside.
+  Outsider(path).run("UPDATE job SET published = 4294967294");
+  EXPECT_EQ(tracker.add_images(job, image_paths(1, "last/"), {}), 1);
+  const auto before = everything();
+
+  const auto error = test::error_of([&] { tracker.add_images(job, image_paths(1, "new/"), {}); });
+
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kFull);
+  EXPECT_THAT(error->what(), HasSubstr("job 1: a job holds at most 4294967295 images"));
+  EXPECT_EQ(everything(), before);
 }
 
 }  // namespace

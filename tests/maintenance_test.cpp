@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <stop_token>
@@ -585,8 +587,26 @@ TEST_F(MaintenanceTest, SnapshotRefusesWhatIsNoName) {
   EXPECT_THAT([&] { snapshot(database, ""); }, ThrowsError(ErrorCode::kInvalidArgument));
   EXPECT_THAT([&] { snapshot(database, std::string("a\0b", 3)); },
               ThrowsError(ErrorCode::kInvalidArgument));
+  EXPECT_THAT([&] { snapshot(database, directory.path() / ""); },
+              ThrowsError(ErrorCode::kInvalidArgument));
   EXPECT_THAT([&] { snapshot(database, directory / "missing" / "copy.db"); },
               ThrowsError(ErrorCode::kIo));
+}
+
+// A relative name says nothing where the current directory is gone.
+TEST_F(MaintenanceTest, SnapshotRefusesANameThatLeadsNowhere) {
+  EXPECT_EQ(test::in_child([&] {  // the current directory is all threads'
+              const auto gone = directory / "gone";
+              std::filesystem::create_directory(gone);
+              std::filesystem::current_path(gone);
+              std::filesystem::remove(gone);
+              const auto error = test::error_of([&] { snapshot(database, "copy.db"); });
+              test::require(error.has_value() && error->code() == ErrorCode::kIo, "io");
+              test::require(error->what() == std::string("snapshot: copy.db: cannot find it: ") +
+                                                 std::strerror(ENOENT),
+                            error->what());
+            }),
+            0);
 }
 
 TEST_F(MaintenanceTest, ASnapshotThatFailsLeavesNothingBehind) {

@@ -3,14 +3,17 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -182,6 +185,25 @@ TEST_F(OpenTest, KeepsALogWhoseDatabaseIsGone) {
   EXPECT_EQ(ProgressTracker(directory / "elsewhere.db").list_jobs().size(), 1U);
 }
 
+TEST_F(OpenTest, MakesNothingWhereALogOfAnotherCannotBeKept) {
+  const fs::path path = directory / "jobs.db";
+  write_file(path.native() + "-wal", "commits of a database that was moved away");
+  for (int number = 1; number <= 1000; ++number) {
+    write_file(path.native() + "-wal-lost-" + std::to_string(number), "");
+  }
+  const auto before = snapshot_of(directory.path());
+
+  const auto error = test::error_of(opening(path));
+
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kIo);
+  EXPECT_EQ(error->what(), "open: " + path.native() +
+                               ": is missing, and its write-ahead log, which is there, cannot be "
+                               "kept: " +
+                               std::strerror(EEXIST));
+  EXPECT_EQ(snapshot_of(directory.path()), before);
+}
+
 TEST_F(OpenTest, FindsEverythingAgain) {
   const fs::path path = directory / "jobs.db";
   const JobId job = make_database(path);
@@ -235,7 +257,7 @@ TEST_F(OpenTest, ManyProcessesMayMakeTheSameDatabaseAtOnce) {
           std::fprintf(stderr, "in the child: %s\n", error.what());
           result = 1;
         }
-        ::_exit(result);
+        test::end_child(result);
       }
       children.push_back(child);
     }
@@ -847,18 +869,110 @@ TEST_F(OpenTest, ReadOnlyMakesNoWorkersFile) {
   EXPECT_FALSE(fs::exists(directory / "jobs.db-workers"));
 }
 
+// ---- What SQLite cannot do there ---------------------------------------------------------------
+
+// A layer of SQLite below which there is no shared memory, and where nobody's locks count.
+constexpr const char* kWithoutLocks = "unix-none";
+
+// While it exists, connections are opened through this layer.
+class DefaultVfs {
+ public:
+  explicit DefaultVfs(const char* name) : usual_(sqlite3_vfs_find(nullptr)) {
+    sqlite3_vfs_register(sqlite3_vfs_find(name), 1);
+  }
+  DefaultVfs(const DefaultVfs&) = delete;
+  DefaultVfs& operator=(const DefaultVfs&) = delete;
+  ~DefaultVfs() { sqlite3_vfs_register(usual_, 1); }
+
+ private:
+  sqlite3_vfs* usual_;
+};
+
+TEST_F(OpenTest, WithoutSharedMemoryItIsAnUnsupportedFilesystem) {
+  if (sqlite3_vfs_find(kWithoutLocks) == nullptr) {
+    GTEST_SKIP() << "this SQLite has no such layer";
+  }
+  const fs::path path = directory / "jobs.db";
+  {
+    const DefaultVfs without_shared_memory(kWithoutLocks);
+    const auto error = test::error_of(opening(path));
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->code(), ErrorCode::kUnsupportedFilesystem);
+    EXPECT_EQ(error->what(), "open: " + path.native() +
+                                 ": SQLite cannot use a write-ahead log there: no shared memory");
+  }
+  // What had been made by then is a beginning.
+  EXPECT_THAT(ProgressTracker(path).list_jobs(), IsEmpty());
+}
+
+// By a program that passes over the locks, such as one on another machine.
+TEST_F(OpenTest, AThreadThatComesNewRefusesAFileThatIsNotInWalModeAnyMore) {
+  if (sqlite3_vfs_find(kWithoutLocks) == nullptr) {
+    GTEST_SKIP() << "this SQLite has no such layer";
+  }
+  const fs::path path = directory / "jobs.db";
+  make_database(path);
+  ProgressTracker tracker(path);
+  {
+    const DefaultVfs without_locks(kWithoutLocks);
+    Outsider reckless(path);
+    reckless.run("PRAGMA locking_mode = EXCLUSIVE");
+    ASSERT_EQ(reckless.value("PRAGMA journal_mode = DELETE"), "delete");
+  }
+
+  std::thread([&] {
+    const auto error = test::error_of([&] { tracker.create_job("new", image_paths(1), {}); });
+    ASSERT_TRUE(error.has_value());
+    EXPECT_EQ(error->code(), ErrorCode::kIo);
+    EXPECT_EQ(error->what(), "open: " + path.native() + ": is not in WAL mode any more");
+  }).join();
+
+  EXPECT_EQ(Outsider(path).number("SELECT count(*) FROM job"), 1);
+}
+
+// As where a policy of the system forbids what the file's mode allows.
+TEST_F(OpenTest, AFileThatSQLiteMayOnlyReadIsReadOnlyAndNotChanged) {
+  const fs::path path = directory / "jobs.db";
+  make_database(path);
+  const auto before = snapshot_of(directory.path());
+  sqlite3_vfs* const system = sqlite3_vfs_find(nullptr);
+  ASSERT_GE(system->iVersion, 3);
+  const auto refuse_to_write = [](const char* name, int flags, int mode) {
+    if ((flags & O_ACCMODE) != O_RDONLY) {
+      errno = EACCES;
+      return -1;
+    }
+    return ::open(name, flags, mode);
+  };
+  int (*const open_to_read)(const char*, int, int) = refuse_to_write;
+  ASSERT_EQ(
+      system->xSetSystemCall(system, "open", reinterpret_cast<sqlite3_syscall_ptr>(open_to_read)),
+      SQLITE_OK);
+
+  const auto error = test::error_of(opening(path));
+
+  system->xSetSystemCall(system, "open", nullptr);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kReadOnly);
+  EXPECT_EQ(error->what(), "open: " + path.native() + ": cannot be written");
+  EXPECT_EQ(snapshot_of(directory.path()), before);
+}
+
 // ---- Without the right to ----------------------------------------------------------------------
 
 // Runs `work` as a user who may do little: root may do everything, whatever the mode.
 int as_nobody(const std::function<void()>& work) {
   return in_child([&] {
-    if (::geteuid() == 0) {
+    const bool is_root = ::geteuid() == 0;
+    if (is_root) {
       constexpr uid_t kNobody = 65534;
       require(::setgroups(0, nullptr) == 0 && ::setresgid(kNobody, kNobody, kNobody) == 0 &&
-                  ::setresuid(kNobody, kNobody, kNobody) == 0,
+                  ::setresuid(kNobody, kNobody, 0) == 0,
               "becoming somebody else");
     }
     work();
+    // The files of a measurement are the test's.
+    require(!is_root || ::seteuid(0) == 0, "becoming root again");
   });
 }
 
@@ -921,6 +1035,20 @@ TEST_F(OpenUnprivileged, ASideFileWeMayNotWriteIsReadOnlyAndNamed) {
         << side;
     fs::permissions(directory / side, fs::perms{0666});
   }
+}
+
+// SQLite passes over it too.
+TEST_F(OpenUnprivileged, ADirectoryThatCannotBeSyncedTakesNewDirectoriesAllTheSame) {
+  fs::create_directory(directory / "drop");
+  fs::permissions(directory / "drop", fs::perms{0333});
+
+  EXPECT_EQ(as_nobody([&] {
+              ProgressTracker tracker(directory / "drop/new/jobs.db");
+              tracker.create_job("job", image_paths(2), {});
+            }),
+            0);
+
+  EXPECT_EQ(Outsider(directory / "drop/new/jobs.db").number("SELECT count(*) FROM images"), 2);
 }
 
 // The log needs its -shm file, which cannot be made here.

@@ -965,6 +965,27 @@ TEST_F(RunJobTest, CountsOnlyOutcomesThatApplied) {
   EXPECT_EQ(counts(job), (StatusCounts{.pending = 0, .processing = 0, .completed = 5, .error = 1}));
 }
 
+TEST_F(RunJobTest, CountsOnlyReleasesThatApplied) {
+  const JobId job = make_job(6);
+  const std::unique_ptr<InMemoryTracker> other = tracker.another();
+  std::stop_source source;
+  const auto claimed_too = [&] { return records(job, Status::kProcessing); };
+
+  const RunSummary summary =
+      run(tracker, job, {.workers = 1, .claim_size = 6, .stop = source.get_token()},
+          [&](const Image& image) {
+            // One of those that the run would give back.
+            const auto held = claimed_too();
+            ASSERT_THAT(held, SizeIs(6));
+            ASSERT_EQ(held.front().image.id, image.id);
+            other->mark_completed(held.back().image.id);
+            source.request_stop();
+          });
+
+  EXPECT_EQ(summary, (RunSummary{.completed = 1, .errors = 0, .released = 4, .stopped = true}));
+  EXPECT_EQ(counts(job), (StatusCounts{.pending = 4, .completed = 2}));
+}
+
 TEST_F(RunJobTest, OutcomesAreFenced) {
   const JobId job = make_job(1);
   WatchedTracker watched(tracker);

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <future>
@@ -27,6 +29,8 @@
 #include "progress_tracker/progress_tracker.h"
 #include "sqlite/checkpoint_guard.h"
 #include "sqlite/connection.h"
+#include "sqlite/durable.h"
+#include "sqlite/shared_sync.h"
 #include "support.h"
 
 namespace progress_tracker {
@@ -86,6 +90,7 @@ using test::ThrowsError;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::EndsWith;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
@@ -307,6 +312,67 @@ TEST_F(SyncTest, ARefusedSyncOfTheDirectoryIsAnIoErrorToo) {
   EXPECT_THAT([&] { tracker.sync(); }, ThrowsError(ErrorCode::kIo));
 }
 
+// The name of the log is what the commit's durability rests on as well.
+TEST_F(SyncTest, WhereTheDirectoryIsRefusedAFullCommitHasAnUnknownOutcomeToo) {
+  JobId job{};
+  {
+    ProgressTracker before(path);
+    job = before.create_job("job", image_paths(3), {});
+  }
+  ProgressTracker tracker(path, {.synchronous = Options::Synchronous::kFull});
+  refuse_what_ends_with(directory.path().filename().string());
+
+  const auto error = test::error_of([&] { tracker.checkpoint(job); });
+
+  refuse({});
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kOutcomeUnknown);
+  EXPECT_THAT(error->what(), StartsWith("checkpoint: " + path.string() + ": "));
+  EXPECT_THAT(error->what(), HasSubstr("cannot sync " + directory.path().string()));
+  EXPECT_THAT([&] { tracker.checkpoint(job); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+  tracker.close();
+}
+
+// Those that come after it, too: of them another sync would say what is not so.
+TEST_F(SyncTest, ADiskThatRefusedASharedSyncIsNotAskedAgain) {
+  { ProgressTracker(path).create_job("job", image_paths(3), {}); }
+  sqlite::Connection connection(path, sqlite::OpenMode::kReadWrite);
+  connection.configure({});
+  connection.execute("UPDATE job SET updated_at = updated_at + 1");
+  sqlite::SharedSync shared(path);
+  refuse_what_ends_with("-wal");
+  EXPECT_THROW(shared.wait(connection), sqlite::Failure);
+  refuse({});
+  synced();
+
+  try {
+    shared.wait(connection);
+    FAIL() << "said to be on the disk";
+  } catch (const sqlite::Failure& failure) {
+    EXPECT_EQ(failure.code(), SQLITE_IOERR_FSYNC);
+    EXPECT_STREQ(failure.what(), "the disk has refused to sync the write-ahead log");
+  }
+
+  EXPECT_THAT(synced(), IsEmpty());
+}
+
+TEST_F(SyncTest, AFileWithoutALogIsNotSaidToBeSynced) {
+  test::Outsider(path).run("CREATE TABLE t (x)");
+  sqlite::Connection connection(path, sqlite::OpenMode::kReadWrite);
+  connection.execute("INSERT INTO t VALUES (1)");
+  synced();
+
+  try {
+    sqlite::sync_log(connection);
+    FAIL() << "said to be on the disk";
+  } catch (const sqlite::Failure& failure) {
+    EXPECT_EQ(failure.code(), SQLITE_IOERR_FSYNC);
+    EXPECT_STREQ(failure.what(), "SQLite has no write-ahead log open");
+  }
+
+  EXPECT_THAT(synced(), IsEmpty());
+}
+
 // A checkpoint syncs the log before it copies it. If that is refused once, later syncs lie.
 TEST_F(SyncTest, AfterARefusedSyncForACheckpointNothingIsAcknowledged) {
   for (const auto synchronous : {Options::Synchronous::kNormal, Options::Synchronous::kFull}) {
@@ -353,7 +419,7 @@ TEST_F(SyncTest, OpeningAfterACrashWaitsForNoDisk) {
   ASSERT_EQ(test::in_child([&] {
               ProgressTracker tracker(path);
               tracker.claim_images(tracker.create_job("job", image_paths(30), {}), 10);
-              ::_exit(0);
+              test::end_child(0);
             }),
             0);
   const auto log_size = fs::file_size(log);
@@ -446,6 +512,41 @@ TEST_F(SnapshotSyncTest, ACopyThatCannotBeSyncedLeavesNothing) {
   refuse([&](const std::string& file) { return file != directory.path(); });
   EXPECT_THAT([&] { snapshot(path, copy); }, ThrowsError(ErrorCode::kIo));
   EXPECT_THAT(copies(), IsEmpty());
+}
+
+// SQLite has synced the copy by then; so the last sync of it is ours.
+TEST_F(SnapshotSyncTest, ACopyThatCannotBeSyncedAtTheEndLeavesNothing) {
+  const auto is_of_copy = [](const std::string& file) {
+    return file.find(".db.partial-") != std::string::npos && !file.ends_with("-journal");
+  };
+  synced();
+  snapshot(path, directory / "first.db");
+  const auto files = synced();
+  auto left = std::count_if(files.begin(), files.end(), is_of_copy);
+  ASSERT_GT(left, 0);
+  refuse([&](const std::string& file) { return is_of_copy(file) && --left == 0; });
+
+  const auto error = test::error_of([&] { snapshot(path, copy); });
+
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kIo);
+  EXPECT_THAT(error->what(), StartsWith("snapshot: " + copy.string() + ".partial-"));
+  EXPECT_THAT(error->what(), EndsWith(std::string(": cannot sync it: ") + std::strerror(EIO)));
+  EXPECT_THAT(copies(), IsEmpty());
+}
+
+// It is complete and on the disk, and only its name might not outlive a power loss.
+TEST_F(SnapshotSyncTest, ACopyWhoseNameCannotBeSyncedStaysWhole) {
+  refuse([&](const std::string& file) { return file == directory.path(); });
+
+  const auto error = test::error_of([&] { snapshot(path, copy); });
+
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kIo);
+  EXPECT_EQ(error->what(),
+            "snapshot: " + directory.path().string() + ": cannot sync it: " + std::strerror(EIO));
+  EXPECT_THAT(copies(), ElementsAre("copy.db"));
+  EXPECT_TRUE(examine(copy).healthy());
 }
 
 TEST_F(SnapshotSyncTest, WhatTakesItsNameMeanwhileStays) {

@@ -247,7 +247,7 @@ int run_command(const RunSettings& settings, const std::string& database,
     complain(streams.err, "-j " + std::to_string(wanted) +
                               ": the limit on open files (ulimit -n) "
                               "leaves room for " +
-                              std::to_string(workers) + " commands at a time");
+                              counted(static_cast<long long>(workers), "command") + " at a time");
   }
 
   // In this order: the watchdog while there is one thread and no database, the signals before any

@@ -50,13 +50,6 @@ Connection::~Connection() {
   sqlite3_close_v2(db_);
 }
 
-void Connection::leak() noexcept {
-  for (auto& [sql, statement] : statements_) {
-    static_cast<void>(statement.release());
-  }
-  db_ = nullptr;
-}
-
 void Connection::configure(const Options& options) {
   sqlite3_wal_hook(db_, &Connection::on_commit_to_wal, this);
   // A mapped file widens the window of SQLite's WAL-reset bug, and turns I/O errors into signals.

@@ -64,9 +64,6 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // Gives up the handle without closing it: what a forked child has to do with its parent's.
-  void leak() noexcept;
-
   // The settings that hold for every connection of a tracker. Asks and writes nothing in the file.
   void configure(const Options& options);
 

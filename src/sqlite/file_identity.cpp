@@ -227,11 +227,10 @@ std::optional<Header> read_header(const std::string& path) {
     sqlite3_file* file = nullptr;
     sqlite3_file_control(connection.handle(), "main", SQLITE_FCNTL_FILE_POINTER,
                          static_cast<void*>(&file));
-    if (file == nullptr || file->pMethods == nullptr) {
-      refuse(ErrorCode::kIo, path, "cannot be read");
-    }
+    const bool is_open = file != nullptr && file->pMethods != nullptr;
     std::array<unsigned char, kHeaderBytes> header{};
-    const int code = file->pMethods->xRead(file, header.data(), kHeaderBytes, 0);
+    const int code =
+        is_open ? file->pMethods->xRead(file, header.data(), kHeaderBytes, 0) : SQLITE_CANTOPEN;
     if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) {
       refuse(ErrorCode::kIo, path, sqlite3_errstr(code));
     }

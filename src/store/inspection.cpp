@@ -143,8 +143,8 @@ std::vector<UnfinishedJob> unfinished_jobs(Connection& connection, const IsLoadi
     }
     // Of a job that everybody sees, only what is above its mark is unseen.
     const std::int64_t seen = has_name && ready ? query.integer(4) : 0;
-    Query images(connection, kCountImagesSql, image_id(job.job, seen + 1),
-                 image_id(job.job, kMaxSequence));
+    const std::int64_t last = image_id(job.job, kMaxSequence);
+    Query images(connection, kCountImagesSql, image_id(job.job, seen + 1), last);
     images.next();
     job.unseen = images.integer(0);
   }

@@ -2,6 +2,13 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,13 +18,19 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <exception>
 #include <fstream>
+#include <functional>
+#include <future>
 #include <iterator>
 #include <optional>
 #include <set>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "temporary_directory.h"
@@ -26,8 +39,13 @@ namespace progress_tracker::cli {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Property;
 using ::testing::StartsWith;
+using ::testing::Throws;
 
 // Waits for something that another process is about to do.
 template <typename Condition>
@@ -57,6 +75,117 @@ std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Our own, also those that wait to be collected.
+std::vector<pid_t> child_processes() {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string number = entry.path().filename();
+    if (number.find_first_not_of("0123456789") != std::string::npos) continue;
+    const std::string stat = read_file(entry.path() / "stat");
+    std::istringstream fields(stat.substr(std::min(stat.rfind(") ") + 1, stat.size())));
+    char state = 0;
+    pid_t parent = -1;
+    if (fields >> state >> parent && parent == getpid()) {
+      children.push_back(static_cast<pid_t>(std::stol(number)));
+    }
+  }
+  return children;
+}
+
+std::ptrdiff_t open_descriptors() {
+  const std::filesystem::directory_iterator descriptors("/proc/self/fd");
+  return std::distance(begin(descriptors), end(descriptors));
+}
+
+int lowest_free_descriptor() {
+  const int descriptor = dup(STDIN_FILENO);
+  close(descriptor);
+  return descriptor;
+}
+
+// For as long as it lives, no more than `left` descriptors can be opened.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(std::size_t left) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    std::vector<int> free;
+    while (free.size() < left) free.push_back(dup(STDIN_FILENO));
+    rlimit limit = before_;
+    limit.rlim_cur = static_cast<rlim_t>(lowest_free_descriptor());
+    for (const int descriptor : free) close(descriptor);
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// From now on each new process that the calling thread asks for waits for an answer on the
+// descriptor that this returns; -1: not here.
+int watch_new_processes() {
+#ifdef SYS_vfork
+  constexpr unsigned kVfork = SYS_vfork;
+#else
+  constexpr unsigned kVfork = SYS_clone;
+#endif
+  std::array<sock_filter, 5> filter{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kVfork, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog program{.len = filter.size(), .filter = filter.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  return static_cast<int>(
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+}
+
+// Calls `work` on a thread to which the system refuses its first `refused` new processes, as a
+// machine does that has no more of them. Returns how many the thread asked for; nothing if the
+// system does not let us do that.
+std::optional<int> out_of_processes(int refused, const std::function<void()>& work) {
+  std::promise<std::pair<int, pid_t>> started;
+  std::exception_ptr thrown;
+  std::atomic<bool> over{false};
+  std::thread thread([&] {
+    const int listener = watch_new_processes();
+    started.set_value({listener, static_cast<pid_t>(syscall(SYS_gettid))});
+    try {
+      if (listener >= 0) work();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    over = true;
+  });
+  const auto [listener, asking] = started.get_future().get();
+  int asked = 0;
+  while (!over) {
+    pollfd waiting{listener, POLLIN, 0};
+    seccomp_notif request{};
+    if (poll(&waiting, 1, 5) <= 0 || ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
+      continue;
+    }
+    seccomp_notif_resp answer{};
+    answer.id = request.id;
+    answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    // What it starts, asks here too.
+    if (static_cast<pid_t>(request.pid) == asking && ++asked <= refused) {
+      answer.flags = 0;
+      answer.error = -EAGAIN;
+    }
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+  }
+  thread.join();
+  if (listener < 0) return std::nullopt;
+  close(listener);
+  if (thrown) std::rethrow_exception(thrown);
+  return asked;
+}
+
 class ChildProcessesTest : public ::testing::Test {
  protected:
   ChildResult shell(const std::string& script,
@@ -80,6 +209,8 @@ TEST_F(ChildProcessesTest, TellsHowTheCommandEnded) {
   EXPECT_EQ(describe_failure(failed), "exit status 3: why");
   EXPECT_EQ(describe_failure(shell("kill -9 $$")), "killed by signal 9");
   EXPECT_EQ(describe_failure(shell("exit 1")), "exit status 1");
+  EXPECT_EQ(describe_failure(shell("printf 'why \\n\\n' >&2; exit 1")), "exit status 1: why");
+  EXPECT_EQ(describe_failure(shell("printf ' \\n' >&2; exit 1")), "exit status 1");
 }
 
 TEST_F(ChildProcessesTest, PassesWordsAndEnvironment) {
@@ -138,6 +269,39 @@ TEST_F(ChildProcessesTest, IsOverWhenTheCommandIsThoughSomethingHoldsItsOutput) 
   EXPECT_TRUE(result.succeeded());
   EXPECT_LT(std::chrono::steady_clock::now() - start, 100s);
   EXPECT_TRUE(eventually([&] { return !is_running(process_in("left")); }));
+}
+
+// It is read in portions, so that the end of the command is seen meanwhile.
+TEST_F(ChildProcessesTest, LosesNothingBetweenThePortionsOfALongErrorOutput) {
+  std::optional<ChildResult> result;
+  std::thread thread(
+      [&] { result = shell("echo $$ > $1/runs; while [ ! -e $1/go ]; do sleep 0.01; done"); });
+  EXPECT_TRUE(eventually([&] { return has("runs"); }));
+  const std::string path = "/proc/" + std::to_string(process_in("runs")) + "/fd/2";
+  const int output = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  EXPECT_GE(fcntl(output, F_SETPIPE_SZ, 1 << 20), 1 << 20);
+  // In one piece, which Linux lets nobody read before all of it is there.
+  const std::string text = std::string(600'000, 'x') + "end";
+  EXPECT_EQ(write(output, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  EXPECT_TRUE(eventually([&] {
+    int unread = 0;
+    return ioctl(output, FIONREAD, &unread) == 0 && unread == 0;
+  }));
+  close(output);
+  directory_.make_file("go");
+  thread.join();
+  EXPECT_TRUE(result->error_output.ends_with("xend")) << result->error_output.size();
+}
+
+// What it writes is there faster than we read it.
+TEST_F(ChildProcessesTest, IsOverWhenTheCommandIsThoughSomethingOutOfReachWritesWithoutEnd) {
+  const ChildResult result = shell(
+      "setsid sh -c 'echo $$ > $1/away; exec yes >&2' sh $1 & "
+      "while [ ! -s $1/away ]; do sleep 0.01; done; exit 3");
+  EXPECT_EQ(result.exit_status, 3);
+  EXPECT_LE(result.error_output.size(), kErrorOutputBytes + 3);
+  EXPECT_TRUE(eventually([&] { return !is_running(process_in("away")); }))
+      << "nobody holds the pipe that it writes to";
 }
 
 TEST_F(ChildProcessesTest, EndsACommandThatExceedsItsTime) {
@@ -217,6 +381,19 @@ TEST_F(ChildProcessesTest, RunsAsManyAtATimeAsThereArePlaces) {
   for (const WatchedGroup& watched : watchdog_.groups()) EXPECT_EQ(watched.group, 0);
 }
 
+TEST_F(ChildProcessesTest, StartsNoMoreThanThereArePlaces) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] { shell("echo > $1/" + std::to_string(i) + "; sleep 1000"); });
+  }
+  EXPECT_TRUE(eventually([&] { return has("0") && has("1") && has("2") && has("3"); }));
+  EXPECT_THROW(shell("echo > $1/fifth"), CannotStart);
+  children_.terminate(SIGKILL);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(has("fifth"));
+  EXPECT_EQ(shell("sleep 1000").signal, SIGKILL) << "the places were given back";
+}
+
 TEST_F(ChildProcessesTest, SaysWhyACommandCannotStart) {
   const auto error_of = [&](const std::filesystem::path& program) {
     ChildProcesses children(watchdog_, clock_, {.path = program.string()});
@@ -242,6 +419,53 @@ TEST_F(ChildProcessesTest, SaysWhyACommandCannotStart) {
 TEST_F(ChildProcessesTest, AnImageWithTooLongWordsIsThatImagesFault) {
   EXPECT_THROW(children_.run({"sh", std::string(4 << 20, 'x')}), std::system_error);
   EXPECT_TRUE(shell("exit 0").succeeded());
+}
+
+TEST_F(ChildProcessesTest, WaitsForAMachineThatIsOutOfProcessesForAMoment) {
+  ChildResult result;
+  result.exit_status = -1;
+  const auto asked = out_of_processes(2, [&] { result = shell("exit 0"); });
+  if (!asked) GTEST_SKIP() << "no process can be refused here";
+  EXPECT_EQ(asked, 3);
+  EXPECT_TRUE(result.succeeded());
+}
+
+TEST_F(ChildProcessesTest, GivesUpOnAMachineThatStaysOutOfProcesses) {
+  int error = 0;
+  const auto asked = out_of_processes(1000, [&] {
+    try {
+      shell("exit 0");
+    } catch (const CannotStart& failure) {
+      error = failure.error();
+    }
+  });
+  if (!asked) GTEST_SKIP() << "no process can be refused here";
+  EXPECT_EQ(asked, 10);
+  EXPECT_EQ(error, EAGAIN);
+  EXPECT_TRUE(shell("exit 0").succeeded());
+  children_.pause_while([] {});  // does not wait for a start that has failed
+}
+
+// With room for two, the command has been started when there is no descriptor to wait for its end.
+TEST_F(ChildProcessesTest, LeavesNothingOfACommandForWhichThereIsNoDescriptor) {
+  for (const std::size_t left : {0U, 1U, 2U}) {
+    const std::ptrdiff_t open_before = open_descriptors();
+    int error = 0;
+    {
+      const FewDescriptors few(left);
+      try {
+        shell("sleep 1000");
+      } catch (const CannotStart& failure) {
+        error = failure.error();
+      }
+    }
+    EXPECT_EQ(error, EMFILE) << left;
+    EXPECT_EQ(open_descriptors(), open_before) << left;
+    EXPECT_THAT(child_processes(), ElementsAre(watchdog_.process_id())) << left;
+    for (const WatchedGroup& watched : watchdog_.groups()) EXPECT_EQ(watched.group, 0) << left;
+  }
+  // More than there are places: all of them were given back.
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(shell("exit 0").succeeded());
 }
 
 // The tool as it is when it is killed: a process of its own with a watchdog and a running command.
@@ -337,6 +561,39 @@ TEST(WatchdogTest, EndsWithItsOwner) {
     EXPECT_TRUE(is_running(process));
   }
   EXPECT_EQ(kill(process, 0), -1);
+}
+
+// The signals that are blocked in this thread.
+std::vector<int> blocked_signals() {
+  sigset_t mask;
+  pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+  std::vector<int> signals;
+  for (int signal = 1; signal < SIGRTMAX; ++signal) {
+    if (sigismember(&mask, signal) == 1) signals.push_back(signal);
+  }
+  return signals;
+}
+
+void expect_no_watchdog(std::errc cause) {
+  const auto blocked_before = blocked_signals();
+  EXPECT_THAT([] { const Watchdog watchdog(1); },
+              Throws<std::system_error>(AllOf(
+                  Property(&std::system_error::code, std::make_error_condition(cause)),
+                  Property(&std::system_error::what, HasSubstr("starting the watchdog process")))));
+  EXPECT_EQ(blocked_signals(), blocked_before);
+}
+
+TEST(WatchdogTest, LeavesNothingWhereItCannotBeStarted) {
+  const std::ptrdiff_t open_before = open_descriptors();
+  {
+    const FewDescriptors few(1);  // and its pipe takes two
+    expect_no_watchdog(std::errc::too_many_files_open);
+  }
+  const auto asked =
+      out_of_processes(1000, [] { expect_no_watchdog(std::errc::resource_unavailable_try_again); });
+  EXPECT_EQ(asked.value_or(1), 1);
+  EXPECT_EQ(open_descriptors(), open_before);
+  EXPECT_THAT(child_processes(), IsEmpty());
 }
 
 TEST(WatchdogTest, HoldsNoneOfItsOwnersDescriptors) {

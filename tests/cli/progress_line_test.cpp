@@ -51,7 +51,7 @@ TEST(ProgressLineTest, SaysHundredPercentOnlyForAll) {
 TEST(ProgressLineTest, BarFitsEveryWidth) {
   ProgressFigures figures = example();
   figures.counts.pending = 99'999'999;
-  for (std::size_t width = 1; width <= 200; ++width) {
+  for (std::size_t width = 0; width <= 200; ++width) {
     std::string bar = format_bar(figures, width);
     if (bar.ends_with("…")) bar.replace(bar.size() - 3, 3, ".");
     EXPECT_LE(bar.size(), width) << bar;
@@ -71,6 +71,9 @@ TEST(ProgressLineTest, BarShowsHowFarItIs) {
   EXPECT_EQ(format_bar(example(), 65),
             "[=====>    ] 110/200 55% 2 errors 12.3/s 0:09 eta ~0:07 4 running");
   EXPECT_EQ(format_bar(example(), 50), "110/200 55% 2 errors 12.3/s 0:09 eta ~0:07");
+  ProgressFigures all;
+  all.counts.completed = 200;
+  EXPECT_EQ(format_bar(all, 49), "[==========] 200/200 100% 0 errors 0:00 0 running");
 }
 
 struct DurationCase {
@@ -150,6 +153,19 @@ TEST(JsonOutputTest, ShowsPathsThatAreNotUtf8Twice) {
             R"({"event":"error","path":"a\\xFF.png","path_base64":"Yf8ucG5n","message":"bad )"
             R"(\ufffd byte"})");
   EXPECT_EQ(error_event("ä.png", "x"), R"({"event":"error","path":"\u00e4.png","message":"x"})");
+}
+
+TEST(JsonOutputTest, ProgressHasARateAndATimeLeftOnceTheyAreKnown) {
+  const std::string begin =
+      R"({"event":"progress","total_images":200,"pending":86,"processing":4,"completed":108,)"
+      R"("error":2,"running":4,"elapsed_s":9.4)";
+  ProgressFigures figures = example();
+  EXPECT_EQ(progress_event(figures), begin + R"(,"images_per_s":12.3,"eta_s":7.317})");
+  figures.is_stalled = true;  // as the bar says "eta --"
+  EXPECT_EQ(progress_event(figures), begin + R"(,"images_per_s":12.3})");
+  figures.per_second.reset();
+  figures.is_stalled = false;
+  EXPECT_EQ(progress_event(figures), begin + "}");
 }
 
 TEST(JsonOutputTest, StatusHasTheFieldsThatScriptsRelyOn) {

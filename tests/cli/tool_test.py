@@ -107,12 +107,16 @@ class ToolTest(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"{what} never came")
             time.sleep(0.005)
 
-    def is_running(self, process):
+    def state(self, process):
+        """As /proc has it; X: there is no such process."""
         try:
             with open(f"/proc/{int(process)}/stat", encoding="utf-8", errors="replace") as file:
-                return file.read().rpartition(") ")[2][0] not in "ZX"
+                return file.read().rpartition(") ")[2][0]
         except FileNotFoundError:
-            return False
+            return "X"
+
+    def is_running(self, process):
+        return self.state(process) not in "ZX"
 
     def start_waiting_run(self, images=4, jobs=2, script=UNTIL_GO, **options):
         """A run whose commands wait for the file `go`."""
@@ -179,18 +183,19 @@ class RunTest(ToolTest):
         def limit(soft, hard):
             return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-        for soft, hard, expected in ((100, 500, None), (100, 100, "room for 12 commands")):
+        for soft, hard, jobs, expected in ((100, 500, 40, None),
+                                           (100, 100, 12, "room for 12 commands at a time"),
+                                           (67, 67, 1, "room for 1 command at a time")):
             for name in ("runs", "go", "limits", "progress.db", "progress.db-workers"):
                 if os.path.exists(self.path(name)):
                     os.remove(self.path(name))
-            jobs = 40 if expected is None else 12
             process = self.start("run", "--job", "j", "--images", "d", "-j40", "--", "sh", "-c",
                                  "ulimit -Sn >> limits; " + UNTIL_GO, "sh",
                                  preexec_fn=limit(soft, hard))
             self.eventually(lambda: len(self.lines("runs")) == jobs, "all at work")
             self.make("go")
             self.finish(process, expect=0)
-            self.assertEqual(set(self.lines("limits")), {b"100"})
+            self.assertEqual(set(self.lines("limits")), {str(soft).encode()})
             self.assertIn(expected or "", self.err)
             self.assertEqual("open files" in self.err, expected is not None, self.err)
 
@@ -223,12 +228,16 @@ class RunTest(ToolTest):
         self.assertIn("error: d/a.png: exit status 3: why\n", self.err)
 
     def test_an_image_whose_file_is_gone_is_in_error_without_a_command(self):
-        self.make("d/a.png", "d/b.png", "d/c.png")
+        self.make("d/a.png", "d/b.png", "d/c.png", "d/sub/e.png")
         self.run_images("true", options=("--limit", "1", "-j1"), expect=4)
         os.remove(self.path("d/b.png"))
+        os.remove(self.path("d/sub/e.png"))
+        os.rmdir(self.path("d/sub"))
+        self.make("d/sub")  # a file where its directory was
         self.run_images("sh", "-c", "echo x >> seen", expect=1)
-        self.assertEqual(self.rows("SELECT error_message FROM images WHERE path = 'd/b.png'"),
-                         [("no such file",)])
+        self.assertEqual(
+            self.rows("SELECT path, error_message FROM images WHERE status = 'error' ORDER BY 1"),
+            [("d/b.png", "no such file"), ("d/sub/e.png", "no such file")])
         self.assertEqual(len(self.lines("seen")), 1)
 
     def test_tries_again_as_often_as_it_is_told(self):
@@ -276,6 +285,39 @@ class RunTest(ToolTest):
         self.assertEqual(len(self.lines("seen")), 60)
         self.assertEqual(self.counts(), (0, 0, 60, 0))
 
+    def test_a_list_is_one_job_however_long_it_is(self):
+        # Longer than what is loaded at a time; the first path comes again when it is loaded.
+        paths = [f"{i}.png" for i in range(20_001)]
+        self.make("list", text="\n".join(paths + paths[:1]))
+        self.tool("run", "--job", "j", "--from", "list", "--limit", "1", "-j1", "--", "true",
+                  expect=4)
+        self.assertEqual(self.counts(), (20_000, 0, 1, 0))
+
+    def test_a_directory_that_cannot_be_read_is_told_and_left_out(self):
+        self.make("d/a.png")
+        # Its path is longer than the system takes, which is so for root too.
+        deep = os.open(self.path("d"), os.O_DIRECTORY)
+        for _ in range(17):
+            os.mkdir("x" * 250, dir_fd=deep)
+            below = os.open("x" * 250, os.O_DIRECTORY, dir_fd=deep)
+            os.close(deep)
+            deep = below
+        os.close(deep)
+        self.run_images("true")
+        self.assertIn("x: cannot be read and is left out: File name too long\n", self.err)
+        self.assertIn(": 1 directory left out: ", self.err)
+        self.assertEqual(self.counts(), (0, 0, 1, 0))
+
+    def test_words_too_long_for_the_system_are_that_images_fault(self):
+        long = "/".join(["y" * 250] * 15)
+        self.make("list", text=f"{long}\nshort\n")
+        self.tool("run", "--job", "j", "--from", "list", "--", "sh", "-c", "echo >> seen",
+                  "{}" * 40, expect=1)  # one word of 150 kB, of which Linux takes 128 KiB
+        self.assertEqual(self.rows("SELECT error_message FROM images WHERE status = 'error'"),
+                         [("the command cannot be started: Argument list too long",)])
+        self.assertEqual(len(self.lines("seen")), 1)
+        self.assertEqual(self.counts(), (0, 0, 1, 1))
+
     def test_takes_the_database_from_flag_or_environment(self):
         self.make("d/a.png")
         self.environment["PROGRESS_TRACKER_DB"] = "env.db"
@@ -288,7 +330,9 @@ class RunTest(ToolTest):
     def test_says_so_when_there_is_no_image(self):
         os.mkdir(self.path("d"))
         self.run_images("true")
-        self.assertIn("no image found in d", self.err)
+        self.assertIn("no image found in d: going on with those the job has\n", self.err)
+        self.tool("run", "--job", "j", "--from", "-", "--", "true", text=b"\n\n")
+        self.assertIn("no image found in -: going on with those the job has\n", self.err)
 
     def test_works_with_standard_streams_closed(self):
         self.make(*(f"d/{i}.png" for i in range(20)))
@@ -329,6 +373,24 @@ class ExitCodeTest(ToolTest):
         self.assertIn("no such command: bogus", self.err)
         self.tool("run", "--job", "j", "--from", "-", "--", "true", text=b"a\0b\0", expect=2)
         self.assertIn("-0", self.err)
+
+    def test_2_for_a_list_that_cannot_be_read_to_its_end(self):
+        # A file that can be opened, and whose first byte is an I/O error.
+        self.tool("run", "--job", "j", "--from", "/proc/self/mem", "--", "true", expect=2)
+        self.assertIn("progress-tracker: --from /proc/self/mem: cannot be read\n", self.err)
+        self.tool("status", "j", expect=3)
+
+    def test_2_where_not_even_the_watchdog_can_be_started(self):
+        self.make("d/a.png")
+        # Room for one descriptor, with which files are looked into; the watchdog's pipe takes two.
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+
+        self.tool("run", "--job", "j", "--images", "d", "--", "touch", "made", preexec_fn=limit,
+                  expect=2)
+        self.assertIn("progress-tracker: starting the watchdog process: Too many open files\n",
+                      self.err)
+        self.assertEqual(os.listdir(self.home), ["d"])
 
     def test_3_for_what_is_not_there_and_nothing_is_made(self):
         self.tool("status", "j", expect=3)
@@ -379,6 +441,162 @@ class ExitCodeTest(ToolTest):
         self.make("d/a.png")
         self.run_images("false", expect=1)
         self.run_images("true", expect=1)
+
+
+class AdviceTest(ToolTest):
+    """What the tool says to do next, and that doing it helps."""
+
+    OLD_SCHEMA = """
+        CREATE TABLE kept AS SELECT * FROM image;
+        DROP TABLE image;
+        DROP TABLE path;
+        CREATE TABLE image (
+          id INTEGER PRIMARY KEY,
+          directory INTEGER NOT NULL REFERENCES directory (id),
+          name ANY NOT NULL CHECK (name >= ''),
+          split INTEGER NOT NULL,
+          UNIQUE (directory, name)
+        ) STRICT;
+        INSERT INTO image SELECT * FROM kept;
+        DROP TABLE kept;
+        PRAGMA user_version = 1;"""  # as make_version_1_of() in tests/support.h
+
+    def change(self, sql):
+        connection = sqlite3.connect(self.path("progress.db"))
+        connection.executescript(sql)
+        connection.close()
+
+    def on_a_disk_of_its_own(self, script):
+        """Runs a shell script with a disk of 16 MiB, for itself only, on the directory `disk`."""
+        own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount",
+                                                                "--map-root-user"]
+        mount = "mount -t tmpfs -o size=16m none disk"
+        os.mkdir(self.path("disk"))
+        try:
+            can = subprocess.run([*own, "sh", "-c", mount], cwd=self.home, check=False,
+                                 capture_output=True, timeout=DEADLINE_S).returncode == 0
+        except FileNotFoundError:
+            can = False
+        if not can:
+            self.skipTest("nothing can be mounted here")
+        result = subprocess.run([*own, "sh", "-ec", mount + "\n" + script, "sh", TOOL],
+                                cwd=self.home, env=self.environment, check=False,
+                                capture_output=True, timeout=DEADLINE_S)
+        self.err = result.stderr.decode(errors="backslashreplace")
+        self.assertEqual(result.returncode, 0, self.err)
+        return result.stdout.decode()
+
+    def test_a_newer_schema_needs_the_newer_tool(self):
+        self.make("d/a.png")
+        self.run_images("true")
+        self.change("PRAGMA user_version = 99")
+        before = self.read("progress.db")
+        for words in (("status",), ("doctor",), ("doctor", "--repair"),
+                      ("run", "--job", "j", "--images", "d", "--", "true")):
+            self.assertEqual(self.tool(*words, expect=6), b"")
+            self.assertIn("progress.db: written by a newer version", self.err)
+            self.assertIn("use the newer progress-tracker that wrote it\n", self.err)
+        self.assertEqual(self.read("progress.db"), before)
+
+    def test_an_older_schema_is_brought_up_to_date_by_what_is_named(self):
+        self.make("d/a.png", "d/b.png")
+        for words, counts in ((("doctor", "--repair"), (1, 0, 1, 0)),
+                              (("run", "--job", "j", "--images", "d", "--", "true"), (0, 0, 2, 0))):
+            self.run_images("true", options=("--limit", "1", "-j1"), expect=4)
+            self.change(self.OLD_SCHEMA)
+            before = self.read("progress.db")
+            for reading in (("status", "j"), ("doctor",)):
+                self.assertEqual(self.tool(*reading, expect=6), b"")
+                self.assertIn("progress.db: written by an earlier version", self.err)
+                self.assertIn("`run` or `doctor --repair` brings it up to date\n", self.err)
+            self.assertEqual(self.read("progress.db"), before)
+            self.tool(*words)
+            self.assertEqual(self.counts(), counts)
+            self.tool("doctor")
+            os.remove(self.path("progress.db"))
+
+    def test_an_older_schema_waits_for_who_still_works_with_it(self):
+        process = self.start_waiting_run()
+        self.change(self.OLD_SCHEMA)
+        for words in (("run", "--job", "k", "--images", "d", "--", "true"), ("doctor", "--repair")):
+            self.tool(*words, expect=6)
+            self.assertIn(f"process {process.pid} still works with it", self.err)
+            self.assertIn("another process holds the database: run the same command again\n",
+                          self.err)
+        self.assertEqual(self.rows("PRAGMA user_version"), [(1,)])
+        process.kill()
+        process.wait()
+        self.tool("run", "--job", "k", "--images", "d", "--", "true")
+        self.assertEqual(self.counts("k"), (0, 0, 4, 0))
+
+    def test_a_database_that_was_moved_is_put_back(self):
+        process = self.start_waiting_run()
+        os.rename(self.path("progress.db"), self.path("away.db"))
+        self.make("go")
+        self.finish(process, expect=6)
+        self.assertRegex(self.err, r"(?m)^progress-tracker: error: run_job: .*: completed images "
+                                   r"could not be marked: .*progress\.db: the file was deleted, ")
+        self.assertRegex(self.err, r"(?m)^progress-tracker: warning: close: ")
+        self.assertIn("put it back before you run the same command again", self.err)
+        self.assertFalse(os.path.exists(self.path("progress.db")))
+        os.rename(self.path("away.db"), self.path("progress.db"))
+        self.run_images("true")
+        self.assertEqual(self.counts(), (0, 0, 4, 0))
+
+    def test_room_on_a_full_disk_is_enough_to_go_on(self):
+        self.make("few", text="a\nb\n")
+        self.make("many", text="".join(f"many/{i}.png\n" for i in range(20_000)))
+        out = self.on_a_disk_of_its_own("""
+            add() { "$1" run --db disk/p.db --job j --from "$2" --limit 1 -j1 -- true || echo $?; }
+            head -c 16000000 /dev/zero > disk/filler
+            add "$1" few
+            add "$1" many
+            rm disk/filler
+            "$1" status j --json --db disk/p.db
+            add "$1" many
+            "$1" status j --json --db disk/p.db
+            """).splitlines()
+        self.assertEqual([out[0], out[1], out[3]], ["4", "6", "4"], self.err)
+        self.assertIn("disk/p.db: database or disk is full", self.err)
+        self.assertIn("make room, then run the same command again\n", self.err)
+        counts = [(document["pending"], document["completed"])
+                  for document in (json.loads(out[2]), json.loads(out[4]))]
+        self.assertEqual(counts, [(1, 1), (20_000, 2)])
+
+    def test_what_cannot_be_written_is_made_writable(self):
+        self.make("list", text="a\nb\n")
+        out = self.on_a_disk_of_its_own("""
+            add() { "$1" run --db disk/p.db --job j --from list --limit 1 -j1 -- true || echo $?; }
+            add "$1"
+            mount -o remount,bind,ro disk
+            add "$1"
+            mount -o remount,bind,rw disk
+            add "$1"
+            "$1" status j --json --db disk/p.db
+            """).splitlines()
+        self.assertEqual(out[:2], ["4", "6"], self.err)
+        self.assertIn("disk/p.db: cannot write to its directory: Read-only file system", self.err)
+        self.assertIn("make the database and its directory writable, or give another with --db\n",
+                      self.err)
+        self.assertEqual(json.loads(out[2])["completed"], 2)
+
+    def test_after_a_refused_write_the_same_command_goes_on(self):
+        self.make("few", text="a\nb\n")
+        self.make("many", text="".join(f"many/{i:0100}.png\n" for i in range(20_000)))
+        words = ("run", "--job", "j", "--limit", "1", "-j1", "--from")
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that the write fails
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+        self.tool(*words, "few", "--", "true", expect=4)
+        self.tool(*words, "many", "--", "true", preexec_fn=limit, expect=6)
+        self.assertRegex(self.err, r"progress\.db: .*disk I/O error")
+        self.assertIn("run the same command again once the cause is gone; nothing recorded is "
+                      "lost\n", self.err)
+        self.assertEqual(self.counts(), (1, 0, 1, 0))
+        self.tool(*words, "many", "--", "true", expect=4)
+        self.assertEqual(self.counts(), (20_000, 0, 2, 0))
 
 
 class StopTest(ToolTest):
@@ -436,6 +654,10 @@ class StopTest(ToolTest):
         process = self.start_logged_run()
         process.send_signal(signal.SIGHUP)
         self.wait_for_log("SIGHUP: ")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGUSR1)  # seen by the same thread after it
+        self.wait_for_log("2 running")
+        self.assertEqual(self.read("log").count(b"SIGHUP: "), 1)
         self.assertTrue(all(map(self.is_running, self.lines("runs"))))
         self.make("go")
         self.finish(process, expect=4)
@@ -446,15 +668,11 @@ class StopTest(ToolTest):
         process = self.start_waiting_run(script="echo $$ >> runs; exec sleep 1000")
         children = self.lines("runs")
 
-        def state(child):
-            with open(f"/proc/{int(child)}/stat", encoding="utf-8") as file:
-                return file.read().rpartition(") ")[2][0]
-
         process.send_signal(signal.SIGTSTP)
-        self.eventually(lambda: all(state(child) == "T" for child in children), "the stop")
-        self.eventually(lambda: state(process.pid) == "T", "the stop")
+        self.eventually(lambda: all(self.state(child) == "T" for child in children), "the stop")
+        self.eventually(lambda: self.state(process.pid) == "T", "the stop")
         process.send_signal(signal.SIGCONT)
-        self.eventually(lambda: all(state(child) == "S" for child in children), "the end of it")
+        self.eventually(lambda: all(self.state(child) == "S" for child in children), "its end")
         process.send_signal(signal.SIGTERM)
         self.finish(process, expect=143)
 
@@ -473,13 +691,63 @@ class StopTest(ToolTest):
         self.make("go")
         self.finish(process, expect=0)
 
+    def start_run_of_a_list(self, paths):
+        """A run that has loaded the list's first 20,000 paths and waits for the rest."""
+        process = self.start("run", "--job", "j", "--from", "-", "--limit", "1", "-j1", "--",
+                             "true", stdin=subprocess.PIPE)
+        process.stdin.write("".join(path + "\n" for path in paths).encode())
+        process.stdin.flush()
+
+        status = [TOOL, "status", "j"]
+        self.eventually(lambda: subprocess.run(
+            status, cwd=self.home, env=self.environment, check=False, capture_output=True,
+            timeout=DEADLINE_S).returncode == 0, "the job")
+        return process
+
     def test_a_signal_while_the_list_is_read_ends_at_once(self):
-        process = self.start("run", "--job", "j", "--from", "-", "--", "true",
-                             stdin=subprocess.PIPE)
-        self.eventually(lambda: os.path.exists(self.path("progress.db")), "the database")
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=DEADLINE_S), 130)
+        paths = [f"{i}.png" for i in range(20_001)]
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 4)):
+            with self.subTest(code=code):
+                process = self.start_run_of_a_list(paths)
+                process.send_signal(number)
+                process.wait(timeout=DEADLINE_S)  # while the list is still open
+                self.finish(process, expect=code)
+                self.assertEqual(self.err, f"progress-tracker: {number.name} before any image was "
+                                           "started: run the same command again\n")
+                self.tool("run", "--job", "j", "--from", "-", "--limit", "1", "-j1", "--", "true",
+                          text="\n".join(paths).encode(), expect=4)
+                self.assertEqual(self.counts(), (20_000, 0, 1, 0))
+                self.assertEqual(self.rows("SELECT sum(attempts), sum(deaths) FROM images"),
+                                 [(1, 0)])
+                os.remove(self.path("progress.db"))
+
+    def test_a_stop_while_the_list_is_read_loses_nothing_of_it(self):
+        process = self.start_run_of_a_list(f"{i}.png" for i in range(20_000))
+        process.send_signal(signal.SIGUSR1)  # there is nothing to show yet, and nothing ends
+        process.send_signal(signal.SIGTSTP)
+        self.eventually(lambda: self.state(process.pid) == "T", "the stop")
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(b"last.png\n", timeout=DEADLINE_S)
+        self.assertEqual((process.returncode, out), (4, b""), err)
+        self.assertEqual(self.counts(), (20_000, 0, 1, 0))
+
+    def test_the_third_signal_does_not_wait_for_the_database(self):
+        process = self.start_logged_run(
+            script="trap '' TERM; echo $$ >> runs; while :; do sleep 0.01; done")
+        other = sqlite3.connect(self.path("progress.db"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # for minutes, as far as the tool can know
+        process.send_signal(signal.SIGTERM)
+        self.wait_for_log("SIGTERM: ")
+        process.send_signal(signal.SIGTERM)
+        self.eventually(lambda: not any(map(self.is_running, self.lines("runs"))), "their end")
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.finish(process, expect=143)
+        other.execute("ROLLBACK")
+        other.close()
+        self.assertEqual(self.counts(), (2, 2, 0, 0))
+        self.run_images("true")  # which takes over what was in work
+        self.assertEqual(self.counts(), (0, 0, 4, 0))
 
     def test_no_image_is_worked_on_twice_over_many_kills(self):
         self.make(*(f"d/{i}.png" for i in range(60)))
@@ -524,6 +792,19 @@ class ProgressTest(ToolTest):
         self.assertEqual(events[-1]["exit_code"], 1)
         self.assertEqual(events[-1]["run"], {"completed": 1, "error": 1, "released": 0})
 
+    def test_json_is_all_there_is_also_where_the_library_logs(self):
+        self.make("d/a.png")
+        self.make("progress.db-wal", text="what a database that was moved away left")
+        self.run_images("true", options=("--progress", "json", "--log-level", "debug"))
+        notes = [event["message"] for event in map(json.loads, self.err.splitlines())
+                 if event["event"] == "note"]
+        self.assertTrue(any(note.startswith("log: ") and "create_job" in note for note in notes))
+        warnings = [note for note in notes if note.startswith("warning: ")]
+        self.assertEqual(len(warnings), 1, warnings)
+        self.assertTrue(warnings[0].endswith("/progress.db-wal-lost-1"), warnings)
+        self.assertEqual(self.read("progress.db-wal-lost-1"),
+                         b"what a database that was moved away left")
+
     def test_none_is_silent(self):
         self.make("d/a.png")
         self.run_images("false", options=("--progress", "none"), expect=1)
@@ -559,9 +840,10 @@ class ProgressTest(ToolTest):
         return written.decode()
 
     def test_the_bar_fits_the_terminal(self):
-        for columns in (40, 120):
-            with self.subTest(columns=columns):
-                written = self.on_terminal(columns, TERM="xterm")
+        for told in (40, 120, 0):
+            columns = told or 80  # some terminals do not tell
+            with self.subTest(columns=told):
+                written = self.on_terminal(told, TERM="xterm")
                 bars = [part.replace("\x1b[K", "") for part in re.split("\r\n|\r", written)
                         if "%" in part]
                 self.assertTrue(bars)
@@ -598,6 +880,18 @@ class StatusTest(ToolTest):
         self.assertRegex(table, r"(?m)^train +0 +0 +1 +0 +1$")
         self.assertRegex(table, r"(?m)^\(none\) +0 +0 +1 +0 +1$")
         self.assertRegex(table, r"(?m)^all +0 +0 +2 +0 +2$")
+
+    def test_shows_a_table_of_all_jobs(self):
+        self.make("d/a.png")
+        for job, command, code in (("first", "true", 0), ("größere", "false", 1)):
+            self.tool("run", "--job", job, "--images", "d", "--", command, expect=code)
+        self.assertEqual(self.tool("status").decode(), """\
+job      pending  processing  completed  error  total
+first          0           0          1      0      1
+größere        0           0          0      1      1
+
+live workers of this database: 0
+""")
 
     def test_works_during_a_run_and_counts_its_worker(self):
         process = self.start_waiting_run()

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -19,7 +20,9 @@
 #include "progress_tracker/log.h"
 #include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
+#include "progress_tracker/run_job.h"
 #include "script.h"
+#include "sqlite/connection.h"
 #include "support.h"
 
 namespace progress_tracker::reliability {
@@ -256,6 +259,111 @@ TEST_F(FoundDefectsTest, ADiskThatRefusesWithoutMemoryToSaySoLeavesAnUnknownOutc
   const auto tracker = open_new(options);
   const auto hook = refusal_that_takes_memory_away(VfsCall::kSync, SQLITE_IOERR_FSYNC);
   EXPECT_EQ(code_of([&] { tracker->mark_completed(images[0].id); }), ErrorCode::kOutcomeUnknown);
+}
+
+// The buffer remembers which images are open; what it has no memory for, it asks the file again.
+TEST_F(FoundDefectsTest, MarksAreCommittedThoughTheBufferHasNoMemoryToRememberTheRest) {
+  Options options;
+  options.mark_buffer = 10;
+  int committed_all_the_same = 0;
+  bool failed = true;
+  for (std::int64_t n = 1; failed; ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    const auto tracker = open_new(options);
+    tracker->mark_completed(images[4].id);  // in the midst of those that are open
+    fail_allocation(Memory::kCpp, n, false);
+    const bool returned = there_is_memory_for([&] { tracker->checkpoint(job); });
+    failed = an_allocation_failed();
+    memory_is_back();
+    committed_all_the_same += failed && returned ? 1 : 0;
+
+    tracker->checkpoint(job);
+    EXPECT_EQ(ProgressTracker(directory->database()).get_status_counts(job)->completed, 1);
+    EXPECT_THAT([&] { tracker->mark_error(images[4].id, "late"); },
+                ThrowsError(ErrorCode::kInvalidTransition));
+    for (const Image& image : images) {
+      tracker->mark_completed(image.id);
+    }
+    tracker->checkpoint(job);
+    EXPECT_EQ(tracker->get_status_counts(job)->completed, 10);
+  }
+  EXPECT_GT(committed_all_the_same, 0);
+}
+
+// Its text cannot be copied when it is asked for.
+class TooLongToCopy final : public std::exception {
+ public:
+  const char* what() const noexcept override {
+    armed_.emplace();
+    fail_allocation(Memory::kCpp, 1, true);
+    return "more than fits into a string without an allocation";
+  }
+  TooLongToCopy() = default;
+  TooLongToCopy(const TooLongToCopy& /*other*/) {}
+  TooLongToCopy& operator=(const TooLongToCopy&) = delete;
+  ~TooLongToCopy() override {
+    if (armed_.has_value()) {
+      memory_is_back();
+    }
+  }
+
+ private:
+  mutable std::optional<Armed> armed_;
+};
+
+TEST_F(FoundDefectsTest, AnErrorWhoseMessageCannotBeCopiedIsAnErrorAllTheSame) {
+  const auto tracker = open_new();
+  const auto process = [&](const Image& image) {
+    if (image.id == ImageId{static_cast<std::int64_t>(images.back().id) + 1}) {
+      throw TooLongToCopy();
+    }
+  };
+
+  const RunSummary summary = run_job(*tracker, job, process, {.workers = 1});
+
+  EXPECT_EQ(summary.completed, 9);
+  EXPECT_EQ(summary.errors, 1);
+  const auto errors = tracker->get_images(job, Status::kError);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0].error_message, "out of memory");
+}
+
+// The thread that worked on an image has no memory to keep what came of it.
+TEST_F(FoundDefectsTest, ARunOutOfMemoryInOneOfItsThreadsIsOverAndGivesBackTheRest) {
+  const auto tracker = open_new();
+  int worked_on = 0;
+  const auto process = [&](const Image&) {
+    if (++worked_on == 1) {
+      thread_local const Armed until_the_thread_ends;
+      fail_allocation(Memory::kCpp, 1, false);
+    }
+  };
+
+  EXPECT_THROW(run_job(*tracker, job, process, {.workers = 1, .claim_size = 5}), std::bad_alloc);
+
+  EXPECT_TRUE(an_allocation_failed());
+  memory_is_back();
+  EXPECT_EQ(worked_on, 1);
+  EXPECT_EQ(tracker->get_status_counts(job), (StatusCounts{.pending = 9, .processing = 11}))
+      << "beside what was held before, the one of which nothing could be kept";
+  EXPECT_EQ(tracker->reset_stuck_images(job), 11U);
+}
+
+// SQLite says nothing of it but in its error code, and "" would be taken for what the file holds.
+TEST_F(FoundDefectsTest, AValueForWhichThereIsNoMemoryIsNotTakenForAnEmptyOne) {
+  open_new();
+  sqlite::Connection connection(directory->database(), sqlite::OpenMode::kReadOnly);
+  // So that SQLite asks for memory that can run out.
+  ASSERT_EQ(sqlite3_db_config(connection.handle(), SQLITE_DBCONFIG_LOOKASIDE, nullptr, 0, 0),
+            SQLITE_OK);
+  sqlite::Query query(connection, "SELECT 12345678901, NULL");
+  ASSERT_TRUE(query.next());
+  EXPECT_EQ(query.bytes(1), "");
+  fail_allocation(Memory::kSqlite, 1, true);
+
+  EXPECT_FALSE(there_is_memory_for([&] { query.bytes(0); }));
+
+  memory_is_back();
 }
 
 TEST_F(FoundDefectsTest, ACloseOutOfMemoryLeavesTheTrackerToBeClosedAgain) {

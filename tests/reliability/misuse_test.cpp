@@ -133,6 +133,31 @@ TEST_F(MisuseTest, PagesBeginAfterAnyId) {
 
 // ---- Limits and lists --------------------------------------------------------------------------
 
+TEST_F(MisuseTest, NoImageHasAStatusThatThereIsNot) {
+  for (const int number : {4, -1, std::numeric_limits<int>::max()}) {
+    EXPECT_THAT(tracker_.get_images(job_, static_cast<Status>(number)), IsEmpty()) << number;
+  }
+}
+
+// Another program removed its row, and the job still counts it.
+TEST_F(MisuseTest, AnImageWhoseRowIsGoneIsNotFoundAndNothingIsCounted) {
+  const ImageId gone = tracker_.get_pending_images(job_).front().id;
+  const ImageId there = tracker_.get_pending_images(job_).back().id;
+  test::Outsider(directory_.database())
+      .run("PRAGMA foreign_keys = OFF; DELETE FROM path WHERE image_id = " +
+           std::to_string(static_cast<std::int64_t>(gone)) +
+           "; DELETE FROM image WHERE id = " + std::to_string(static_cast<std::int64_t>(gone)));
+  const StatusCounts before = tracker_.get_status_counts(job_).value();
+  const std::vector<ImageId> ids{there, gone};
+
+  EXPECT_EQ(code_of([&] { tracker_.mark_completed(gone); }), "not_found");
+  EXPECT_EQ(code_of([&] { tracker_.mark_error(gone, "broken"); }), "not_found");
+  EXPECT_EQ(code_of([&] { tracker_.mark_processing(ids); }), "not_found");
+
+  EXPECT_EQ(tracker_.get_status_counts(job_), before);
+  EXPECT_EQ(tracker_.get_image(there)->status, Status::kPending);
+}
+
 TEST_F(MisuseTest, ALimitOfZeroIsNothingAndAnyLargeOneIsAll) {
   EXPECT_THAT(tracker_.claim_images(job_, 0), IsEmpty());
   EXPECT_THAT(tracker_.get_pending_images(job_, 0), IsEmpty());
