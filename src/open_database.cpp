@@ -238,15 +238,14 @@ Database open_database(const std::filesystem::path& given, const Options& option
   const bool has_log = has_content(path + "-wal");
   std::error_code ignored;
   const bool exists = std::filesystem::exists(path, ignored);
-  if (!exists) {
-    if (options.read_only) {
-      refuse(ErrorCode::kNotFound, path, "no such file");
-    }
-    make_directories(path);
+  if (!exists && options.read_only) {
+    refuse(ErrorCode::kNotFound, path, "no such file");
   }
   const std::string warning = sqlite::check_place(path);
   std::optional<sqlite::Header> header;
-  if (exists) {
+  if (!exists) {
+    make_directories(path);
+  } else {
     if (!options.read_only) {
       check_writable(path, true);
     }

@@ -284,7 +284,8 @@ TEST_P(NetworkTest, IsRefusedByItsNameAndNothingIsMade) {
   const auto before = snapshot_of(directory.path());
   answers().kind = GetParam().kind;
 
-  for (const fs::path& path : {database, directory / "new.db"}) {
+  for (const fs::path& path :
+       {database, directory / "new.db", directory / "new" / "deeper" / "new.db"}) {
     const auto error = test::error_of(opening(path));
     ASSERT_TRUE(error.has_value());
     EXPECT_EQ(error->code(), ErrorCode::kUnsupportedFilesystem);

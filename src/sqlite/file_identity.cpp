@@ -186,10 +186,16 @@ std::string check_place(const std::string& path) {
           ErrorCode::kUnsupportedFilesystem, path,
           "is a mount point by itself, so its side files would not be shared: mount its directory");
     }
-  } else if (errno != ENOENT) {
+  } else if (errno != ENOENT && errno != ENOTDIR) {
     refuse(ErrorCode::kIo, path, std::strerror(errno));
   }
-  return check_filesystem(path, std::filesystem::path(path).parent_path().native());
+  // What will be made of it comes to lie where the nearest of them is.
+  auto directory = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  while (!std::filesystem::exists(directory, error) && !error) {
+    directory = directory.parent_path();
+  }
+  return check_filesystem(path, directory.native());
 }
 
 bool creation_was_cut_off(const std::string& path) {

@@ -24,7 +24,8 @@ std::optional<FileId> file_id(const std::string& path);
 
 // Refuses a place where SQLite's locks or shared memory would not be shared by all who use the
 // file. For a file: not a regular one (kNotADatabase), several hard links, a mount point of its
-// own; for both, a network file system (kUnsupportedFilesystem). Returns a warning, or "".
+// own; for both, a network file system (kUnsupportedFilesystem). The file and its directories need
+// not be there. Returns a warning, or "".
 std::string check_place(const std::string& path);
 
 // Whether the file is what a death or a power loss has left of the very first transaction in it:
