@@ -152,6 +152,14 @@ void check_nobody_works(Connection& connection, const std::string& path) {
   }
 }
 
+// Whoever changes the tables might make them do what no call of ours asks for.
+void check_schema(Connection& connection, const std::string& path) {
+  if (const std::string change = store::schema_change(connection); !change.empty()) {
+    refuse(ErrorCode::kCorrupt, path,
+           change + ": another program changed the schema, or the file is damaged");
+  }
+}
+
 // Makes the schema if the file is new, or brings it up to date. A new file is in rollback-journal
 // mode, so that the file itself carries its identity before there is a WAL; SQLite's default then
 // syncs it.
@@ -166,6 +174,7 @@ void make_schema(Connection& connection, const std::string& path) {
     check_nobody_works(connection, path);
     store::migrate(connection);
   }
+  check_schema(connection, path);
   Query(connection, "COMMIT").run();
 }
 
@@ -195,6 +204,7 @@ void check_through_log(const std::string& path, const Options& options,
       Connection connection(path, OpenMode::kReadOnly);
       connection.set_budget(&budget);
       check_kind(store::kind_of(connection), path, true);
+      check_schema(connection, path);
     } catch (const sqlite::Failure& failure) {
       if (failure.primary() == SQLITE_READONLY || failure.primary() == SQLITE_CANTOPEN) {
         refuse(ErrorCode::kIo, path,
@@ -285,6 +295,8 @@ Database open_database(const std::filesystem::path& given, const Options& option
     // what holds.
     if (store::kind_of(connection) != FileKind::kOurs) {
       make_schema(connection, path);
+    } else {
+      check_schema(connection, path);
     }
     connection.leave_log_at_close(false);  // it is ours
     if (!is_wal(connection)) {

@@ -736,6 +736,51 @@ TEST_F(OpenTest, ADatabaseThatIsCutOffIsCorrupt) {
       ThrowsError(ErrorCode::kCorrupt));
 }
 
+TEST_F(OpenTest, WhatWasChangedInTheTablesIsNamed) {
+  make_database(directory / "jobs.db");
+  const auto opening = [&] { ProgressTracker tracker(directory / "jobs.db"); };
+  const std::string start = "open: " + (directory / "jobs.db").native() + ": ";
+  const std::string end = ": another program changed the schema, or the file is damaged";
+
+  Outsider(directory / "jobs.db").run("ALTER TABLE worker ADD COLUMN more INTEGER");
+  EXPECT_EQ(test::error_of(opening)->what(), start + "table worker is not as it was made" + end);
+
+  Outsider(directory / "jobs.db")
+      .run("ALTER TABLE worker DROP COLUMN more; DROP INDEX state_error");
+  EXPECT_EQ(test::error_of(opening)->what(), start + "index state_error is missing" + end);
+}
+
+TEST_F(OpenTest, WhatOthersAddToAFileIsLeftAlone) {
+  make_database(directory / "jobs.db");
+  Outsider(directory / "jobs.db")
+      .run(
+          "CREATE TABLE notes (x); CREATE INDEX notes_x ON notes (x); INSERT INTO notes VALUES (7);"
+          "CREATE VIEW mine AS SELECT path FROM images;"
+          "CREATE INDEX later ON state (changed_at);"
+          "CREATE TRIGGER telling AFTER UPDATE ON state BEGIN DELETE FROM notes; END;"
+          "DROP VIEW progress; ANALYZE");
+
+  ProgressTracker tracker(directory / "jobs.db");
+  const JobId job = tracker.create_job("another", image_paths(3), {});
+  tracker.complete(tracker.claim_images(job, 1).front());
+
+  EXPECT_EQ(Outsider(directory / "jobs.db").number("SELECT x FROM notes"), 7);
+  EXPECT_TRUE(examine(directory / "jobs.db").healthy());
+}
+
+TEST_F(OpenTest, ADatabaseOfVersion1WithAnotherSchemaStaysOfVersion1) {
+  const auto old = directory / "old.db";
+  make_database(old);
+  test::make_version_1_of(old);
+  Outsider(old).run("DROP INDEX state_error");
+  const std::string before = test::contents_of(old);
+
+  EXPECT_THAT([&] { ProgressTracker{old}; }, ThrowsError(ErrorCode::kCorrupt));
+
+  EXPECT_EQ(test::contents_of(old), before);
+  EXPECT_EQ(Outsider(old).value("PRAGMA user_version"), "1");
+}
+
 TEST_F(OpenTest, ADatabaseWithoutItsTablesIsCorrupt) {
   // Nothing but our header: everything else was removed.
   Outsider(directory / "jobs.db")

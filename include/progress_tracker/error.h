@@ -23,7 +23,8 @@ enum class ErrorCode {
                        // or not, nobody knows. The tracker accepts only close(), and says the same
                        // of all later calls, which do nothing; reopen and repeat the call, which
                        // does no harm
-  kCorrupt,            // the file is damaged: stop writing, keep it and its side files
+  kCorrupt,            // the file is damaged, or another program changed its tables: stop writing,
+                       // keep it and its side files
   kNotADatabase,       // not a regular file, or not an SQLite file; left untouched
   kForeignDatabase,    // somebody else's SQLite file; left untouched
   kSchemaTooNew,       // written by a newer version of this library; left untouched

@@ -73,7 +73,8 @@ class ProgressTracker final : public Tracker {
   //   kIo               read_only, and nobody has the file open, and SQLite cannot make its -shm
   //                     file beside it (see maintenance.h, snapshot()); any other refusal of the
   //                     system
-  //   kCorrupt, kFull
+  //   kCorrupt          the file is damaged, or its tables are not those that the library makes
+  //   kFull
   explicit ProgressTracker(const std::filesystem::path& db_path, Options options = {});
 
   // As close(), but never throws: what close() would throw is logged at error. If the tracker still

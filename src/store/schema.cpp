@@ -1,6 +1,8 @@
 #include "store/schema.h"
 
+#include <map>
 #include <string>
+#include <string_view>
 
 namespace progress_tracker::store {
 namespace {
@@ -212,6 +214,24 @@ std::uint32_t ask(Connection& connection, const char* sql) {
   return query.next() ? static_cast<std::uint32_t>(query.integer(0)) : 0;
 }
 
+// What SQLite keeps of each CREATE in `sql`, all of it but the semicolon, by what it makes: "table
+// job", "index job_upstream".
+std::map<std::string, std::string_view> statements_in(std::string_view sql) {
+  constexpr std::string_view kTable = "CREATE TABLE ";
+  constexpr std::string_view kIndex = "CREATE INDEX ";
+  static_assert(kTable.size() == kIndex.size());
+  std::map<std::string, std::string_view> statements;
+  for (auto at = sql.find("CREATE "); at != sql.npos; at = sql.find("CREATE ", at)) {
+    const std::string_view statement = sql.substr(at, sql.find(';', at) - at);
+    const std::string_view name =
+        statement.substr(kTable.size(), statement.find(' ', kTable.size()) - kTable.size());
+    const char* kind = statement.starts_with(kTable) ? "table " : "index ";
+    statements.emplace(std::string(kind).append(name), statement);
+    at += statement.size();
+  }
+  return statements;
+}
+
 void set_version(Connection& connection) {
   connection.execute(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str());
 }
@@ -237,6 +257,27 @@ FileKind kind_of(Connection& connection) {
   const bool blank = application_id == 0 && user_version == 0 &&
                      ask(connection, "SELECT count(*) FROM sqlite_schema") == 0;
   return blank ? FileKind::kNew : kind_of(application_id, user_version);
+}
+
+std::string schema_change(Connection& connection) {
+  std::map<std::string, std::string> found;
+  Query query(connection,
+              "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL");
+  while (query.next()) {
+    found.emplace(query.text(0), query.text(1));
+  }
+  for (const char* sql : {kCreateImageTablesSql, kCreateTablesSql}) {
+    for (const auto& [name, statement] : statements_in(sql)) {
+      const auto same = found.find(name);
+      if (same == found.end()) {
+        return name + " is missing";
+      }
+      if (same->second != statement) {
+        return name + " is not as it was made";
+      }
+    }
+  }
+  return {};
 }
 
 void create_schema(Connection& connection) {

@@ -37,6 +37,7 @@
 #define PROGRESS_TRACKER_SRC_STORE_SCHEMA_H_
 
 #include <cstdint>
+#include <string>
 
 #include "progress_tracker/types.h"
 #include "sqlite/connection.h"
@@ -80,6 +81,11 @@ FileKind kind_of(std::uint32_t application_id, std::uint32_t user_version);
 // The same, asked in SQL. A database with nothing in it is kNew: the caller has seen to it that it
 // is not somebody else's.
 FileKind kind_of(sqlite::Connection& connection);
+
+// Which table or index of this version the file lacks, or has otherwise than create_schema() makes
+// it; "": none. What others have added to the file, and the views, which are for others, are not
+// looked at.
+std::string schema_change(sqlite::Connection& connection);
 
 // Makes tables, views and identity in an empty database, inside the caller's transaction.
 void create_schema(sqlite::Connection& connection);

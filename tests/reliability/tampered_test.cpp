@@ -72,10 +72,10 @@ TEST_F(TamperedTest, AnAbandonedLoadMissingAmongTheUnfinishedIsCorruptAndNotAwai
 }
 
 TEST_F(TamperedTest, AHolderThatIsNoNumberIsCorruptAndNotAskedForEver) {
+  ProgressTracker tracker(database());  // the door would refuse it afterwards
   run("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, ') STRICT', ')') "
       "WHERE name = 'state'");
   run("UPDATE state SET worker = 'nobody'");
-  ProgressTracker tracker(database());
 
   EXPECT_THAT([&] { tracker.reset_stuck_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
   EXPECT_THAT([&] { tracker.claim_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
@@ -215,8 +215,8 @@ constexpr const char* kEndlessWorkers =
     "0 AS farewell FROM n";
 
 TEST_F(TamperedTest, AViewInPlaceOfATableIsNotRun) {
-  run(kEndlessWorkers);
   ProgressTracker tracker(database());
+  run(kEndlessWorkers);
 
   EXPECT_THAT([&] { tracker.list_workers(); }, ThrowsError(ErrorCode::kCorrupt));
   EXPECT_THAT([&] { examine(database()); }, ThrowsError(ErrorCode::kCorrupt));
