@@ -15,15 +15,23 @@ using nlohmann::ordered_json;
 constexpr int kSchemaVersion = 1;
 
 ordered_json counts_object(const StatusCounts& counts) {
-  return {{"pending", counts.pending},
-          {"processing", counts.processing},
-          {"completed", counts.completed},
-          {"error", counts.error}};
+  ordered_json object;
+  object["pending"] = counts.pending;
+  object["processing"] = counts.processing;
+  object["completed"] = counts.completed;
+  object["error"] = counts.error;
+  return object;
 }
 
 void add_counts(ordered_json& document, const StatusCounts& counts) {
   document["total_images"] = counts.total();
   document.update(counts_object(counts));
+}
+
+ordered_json new_document() {
+  ordered_json document;
+  document["schema_version"] = kSchemaVersion;
+  return document;
 }
 
 void add_path(ordered_json& document, const std::filesystem::path& path) {
@@ -36,17 +44,22 @@ void add_path(ordered_json& document, const std::filesystem::path& path) {
   }
 }
 
-ordered_json event(std::string_view name) { return {{"event", name}}; }
+ordered_json new_event(std::string_view name) {
+  ordered_json event;
+  event["event"] = name;
+  return event;
+}
 
 ordered_json differences_array(const Examination& found) {
   ordered_json list = ordered_json::array();
   for (const CountDifference& difference : found.count_differences) {
     const auto job = found.jobs.find(difference.job_id);
-    list.push_back({{"job_id", static_cast<std::int64_t>(difference.job_id)},
-                    {"job", job == found.jobs.end() ? std::string() : job->second},
-                    {"split", difference.split},
-                    {"stored", counts_object(difference.stored)},
-                    {"counted", counts_object(difference.counted)}});
+    ordered_json& entry = list.emplace_back();
+    entry["job_id"] = static_cast<std::int64_t>(difference.job_id);
+    entry["job"] = job == found.jobs.end() ? std::string() : job->second;
+    entry["split"] = difference.split;
+    entry["stored"] = counts_object(difference.stored);
+    entry["counted"] = counts_object(difference.counted);
   }
   return list;
 }
@@ -54,12 +67,13 @@ ordered_json differences_array(const Examination& found) {
 ordered_json workers_array(std::span<const Worker> workers) {
   ordered_json list = ordered_json::array();
   for (const Worker& worker : workers) {
-    list.push_back({{"id", static_cast<std::int64_t>(worker.id)},
-                    {"host", worker.host},
-                    {"pid", worker.pid},
-                    {"alive", worker.alive},
-                    {"processing", worker.processing},
-                    {"started_at", utc_text(worker.started_at, "%FT%TZ")}});
+    ordered_json& entry = list.emplace_back();
+    entry["id"] = static_cast<std::int64_t>(worker.id);
+    entry["host"] = worker.host;
+    entry["pid"] = worker.pid;
+    entry["alive"] = worker.alive;
+    entry["processing"] = worker.processing;
+    entry["started_at"] = utc_text(worker.started_at, "%FT%TZ");
   }
   return list;
 }
@@ -67,21 +81,24 @@ ordered_json workers_array(std::span<const Worker> workers) {
 ordered_json leftovers_array(std::span<const Leftover> leftovers) {
   ordered_json list = ordered_json::array();
   for (const Leftover& leftover : leftovers) {
-    list.push_back(
-        {{"job_id", static_cast<std::int64_t>(leftover.job_id)}, {"images", leftover.images}});
+    ordered_json& entry = list.emplace_back();
+    entry["job_id"] = static_cast<std::int64_t>(leftover.job_id);
+    entry["images"] = leftover.images;
   }
   return list;
 }
 
 ordered_json treatment_object(const Treatment& treatment) {
   const Repair& repaired = treatment.repaired;
-  return {{"refused", treatment.is_refused()},
-          {"refusal", treatment.is_refused() ? ordered_json(treatment.refusal) : ordered_json()},
-          {"done", repaired.done},
-          {"counts_corrected", repaired.corrected.size()},
-          {"images_given_back", treatment.images_given_back},
-          {"workers_forgotten", repaired.workers_forgotten},
-          {"leftovers_cleared", repaired.leftovers_cleared}};
+  ordered_json object;
+  object["refused"] = treatment.is_refused();
+  object["refusal"] = treatment.is_refused() ? ordered_json(treatment.refusal) : ordered_json();
+  object["done"] = repaired.done;
+  object["counts_corrected"] = repaired.corrected.size();
+  object["images_given_back"] = treatment.images_given_back;
+  object["workers_forgotten"] = repaired.workers_forgotten;
+  object["leftovers_cleared"] = repaired.leftovers_cleared;
+  return object;
 }
 
 // Milliseconds are enough, and do not fill the line with digits.
@@ -100,7 +117,8 @@ std::string status_document(const std::string& job, const StatusCounts& total,
                             std::int64_t live_workers) {
   ordered_json by_split = ordered_json::object();
   for (const auto& [split, counts] : splits) by_split[split] = counts_object(counts);
-  ordered_json document{{"schema_version", kSchemaVersion}, {"job", job}};
+  ordered_json document = new_document();
+  document["job"] = job;
   add_counts(document, total);
   document["splits"] = std::move(by_split);
   document["live_workers"] = live_workers;
@@ -110,18 +128,18 @@ std::string status_document(const std::string& job, const StatusCounts& total,
 std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers) {
   ordered_json list = ordered_json::array();
   for (const Job& job : jobs) {
-    ordered_json entry{{"job", job.name}};
+    ordered_json& entry = list.emplace_back();
+    entry["job"] = job.name;
     add_counts(entry, job.counts);
-    list.push_back(std::move(entry));
   }
-  ordered_json document{{"schema_version", kSchemaVersion}};
+  ordered_json document = new_document();
   document["jobs"] = std::move(list);
   document["live_workers"] = live_workers;
   return text_of(document);
 }
 
 std::string doctor_document(const Examination& found, const std::optional<Treatment>& treatment) {
-  ordered_json document{{"schema_version", kSchemaVersion}};
+  ordered_json document = new_document();
   add_path(document, found.path);
   document["healthy"] = found.healthy();
   document["problems"] = found.problems;
@@ -151,7 +169,7 @@ std::string doctor_document(const Examination& found, const std::optional<Treatm
 }
 
 std::string start_event(const std::string& job, const StatusCounts& counts, std::size_t workers) {
-  ordered_json document = event("start");
+  ordered_json document = new_event("start");
   document["schema_version"] = kSchemaVersion;
   document["job"] = job;
   add_counts(document, counts);
@@ -160,7 +178,7 @@ std::string start_event(const std::string& job, const StatusCounts& counts, std:
 }
 
 std::string progress_event(const ProgressFigures& figures) {
-  ordered_json document = event("progress");
+  ordered_json document = new_event("progress");
   add_counts(document, figures.counts);
   document["running"] = figures.running;
   document["elapsed_s"] = rounded(figures.elapsed);
@@ -172,24 +190,26 @@ std::string progress_event(const ProgressFigures& figures) {
 }
 
 std::string error_event(const std::filesystem::path& path, std::string_view message) {
-  ordered_json document = event("error");
+  ordered_json document = new_event("error");
   add_path(document, path);
   document["message"] = message;
   return text_of(document);
 }
 
 std::string note_event(std::string_view message) {
-  ordered_json document = event("note");
+  ordered_json document = new_event("note");
   document["message"] = message;
   return text_of(document);
 }
 
 std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
                       int exit_code) {
-  ordered_json document = event("end");
+  ordered_json document = new_event("end");
   add_counts(document, counts);
-  document["run"] = {
-      {"completed", summary.completed}, {"error", summary.errors}, {"released", summary.released}};
+  ordered_json& run = document["run"];
+  run["completed"] = summary.completed;
+  run["error"] = summary.errors;
+  run["released"] = summary.released;
   document["stopped"] = summary.stopped;
   document["elapsed_s"] = rounded(elapsed);
   document["exit_code"] = exit_code;

@@ -53,7 +53,7 @@ const char* advice_for(ErrorCode code) {
     case ErrorCode::kNotFound:
       return "check --db and PROGRESS_TRACKER_DB; `run` makes the database";
     case ErrorCode::kBusy:
-      return "another process holds the database: run the same command again";
+      return "run the same command again once no other process holds the database";
     case ErrorCode::kFull:
       return "make room, then run the same command again";
     case ErrorCode::kReadOnly:

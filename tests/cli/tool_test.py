@@ -521,7 +521,7 @@ class AdviceTest(ToolTest):
         for words in (("run", "--job", "k", "--images", "d", "--", "true"), ("doctor", "--repair")):
             self.tool(*words, expect=6)
             self.assertIn(f"process {process.pid} still works with it", self.err)
-            self.assertIn("another process holds the database: run the same command again\n",
+            self.assertIn("run the same command again once no other process holds the database\n",
                           self.err)
         self.assertEqual(self.rows("PRAGMA user_version"), [(1,)])
         process.kill()
