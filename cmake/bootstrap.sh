@@ -6,11 +6,13 @@
 #   cmake/bootstrap.sh sanitize   runs the tests under ASan+UBSan and under TSan
 #   cmake/bootstrap.sh coverage   runs the tests, and says which lines and branches of src/ they miss
 #   cmake/bootstrap.sh soak       makes everything fail that can, at the size of a release: hours
+#   cmake/bootstrap.sh mutants    changes the library in one place at a time, and says which changes
+#                                 no test notices: a minute or more each
 #   cmake/bootstrap.sh benchmark  measures the library beside plain programs
 #
 # Packages that are missing (cmake/packages.txt) are installed with apt-get; where none is missing,
 # nothing is downloaded. sanitize builds in build-asan/ and build-tsan/, coverage in
-# build-coverage/, the others in build/.
+# build-coverage/, mutants in build-mutants/, the others in build/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -87,6 +89,10 @@ case "${1:-}" in
     build build -DPROGRESS_TRACKER_BUILD_TESTING=ON -DPROGRESS_TRACKER_BUILD_BENCHMARKS=ON
     exec python3 tests/reliability/soak.py build "${@:2}"
     ;;
+  mutants)
+    install_packages build test
+    exec python3 tests/reliability/mutants.py build-mutants "${@:2}"
+    ;;
   benchmark)
     install_packages build benchmark
     build build -DCMAKE_BUILD_TYPE=Release -DPROGRESS_TRACKER_BUILD_TESTING=OFF \
@@ -94,7 +100,7 @@ case "${1:-}" in
     cmake --build build --target benchmark
     ;;
   *)
-    echo "usage: cmake/bootstrap.sh demo|test|sanitize|coverage|soak|benchmark" >&2
+    echo "usage: cmake/bootstrap.sh demo|test|sanitize|coverage|soak|mutants|benchmark" >&2
     exit 2
     ;;
 esac
