@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -437,14 +438,21 @@ class KillTest : public testing::Test {
   std::string trace() const { return "PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_); }
 };
 
+std::int64_t milliseconds_of(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
 // Replays what the worker said into the record. Returns what it had begun and not acknowledged.
-std::optional<Operation> replay(const std::vector<std::string>& lines, Record& record) {
+std::optional<Operation> replay(const std::vector<std::string>& lines, Record& record,
+                                reliability::Row& row) {
   std::optional<Operation> begun;
   for (const std::string& line : lines) {
     if (line.rfind("try ", 0) == 0) {
       begun = split_line(line, 4);
     } else {
-      EXPECT_EQ(record.carry_out(begun.value()), line.substr(4)) << "of " << join(*begun);
+      const std::string expected = record.carry_out(begun.value());
+      row.wrong += line.substr(4) == expected ? 0 : 1;
+      EXPECT_EQ(line.substr(4), expected) << "of " << join(*begun);
       begun.reset();
     }
   }
@@ -454,6 +462,7 @@ std::optional<Operation> replay(const std::vector<std::string>& lines, Record& r
 TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
   SCOPED_TRACE(trace());
   const int kills = scaled(200);
+  reliability::Row row("G1", "kill -9 at a random time");
   std::unique_ptr<TemporaryDirectory> directory;
   Record record;
   bool doubtful = false;
@@ -478,7 +487,8 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
     std::vector<std::string> lines;
     for (int wanted = draw(random_, 0, 160); wanted > 0; --wanted) {
       auto line = worker.receive();
-      ASSERT_TRUE(line.has_value()) << "the worker ended by itself after " << lines.back();
+      ASSERT_TRUE(line.has_value())
+          << "the worker ended by itself after " << (lines.empty() ? "nothing" : lines.back());
       lines.push_back(std::move(*line));
     }
     for (int looks = draw(random_, 0, 1'000); looks > 0; --looks) {
@@ -487,25 +497,30 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
       }
     }
     worker.kill();
+    ++row.count;
     for (std::string& line : worker.receive_rest()) {
       lines.push_back(std::move(line));
     }
     acknowledged += static_cast<int>(lines.size()) / 2;
 
-    const auto begun = replay(lines, record);
+    const auto begun = replay(lines, record, row);
     if (round % 4 == 0 && std::filesystem::exists(directory->database())) {
       // Here we come before anybody else and have to recover; else the next worker does.
       const auto begin = std::chrono::steady_clock::now();
       const ProgressTracker tracker(directory->database());
       longest_open = std::max(longest_open, std::chrono::steady_clock::now() - begin);
     }
+    row.remark = std::to_string(acknowledged) + " calls acknowledged, longest open " +
+                 std::to_string(milliseconds_of(longest_open)) + " ms";
     if (!std::filesystem::exists(directory->database())) {
-      ASSERT_TRUE(lines.empty());
+      row.wrong += lines.empty() && record.picture().empty() ? 0 : 1;
+      ASSERT_TRUE(lines.empty() && record.picture().empty()) << "all is gone";
       continue;
     }
     Audit audit(directory->database());
     if (audit.number("SELECT count(*) FROM sqlite_schema") == 0) {
-      ASSERT_TRUE(lines.empty());
+      row.wrong += lines.empty() && record.picture().empty() ? 0 : 1;
+      ASSERT_TRUE(lines.empty() && record.picture().empty()) << "all is gone";
       continue;  // killed before there was anything
     }
     audit.expect_sound();
@@ -522,6 +537,7 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
         ++begun_and_not_done;
       }
     }
+    row.wrong += found == record.picture() ? 0 : 1;
     ASSERT_TRUE(found == record.picture())
         << "begun, perhaps done: " << (begun.has_value() ? join(*begun) : "nothing") << "\n"
         << difference(record.picture(), found);
@@ -530,17 +546,8 @@ TEST_F(KillTest, NothingAcknowledgedIsLostAndNothingIsHalfDone) {
     }
     record.worker_died();
   }
-  reliability::report(
-      "G1", "kill -9 at a random time", kills, 0,
-      std::to_string(acknowledged) + " calls acknowledged, longest open " +
-          std::to_string(
-              std::chrono::duration_cast<std::chrono::milliseconds>(longest_open).count()) +
-          " ms");
-  std::cout << kills << " kills, " << acknowledged << " calls acknowledged, none lost; begun and "
-            << "done " << begun_and_done << ", begun and not done " << begun_and_not_done
-            << "; the longest open took "
-            << std::chrono::duration_cast<std::chrono::milliseconds>(longest_open).count()
-            << " ms; interrupted:";
+  std::cout << "begun and done " << begun_and_done << ", begun and not done " << begun_and_not_done
+            << "; interrupted:";
   for (const auto& [verb, times] : interrupted) {
     std::cout << ' ' << verb << ' ' << times;
   }
@@ -575,6 +582,7 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
   SCOPED_TRACE(trace());
   const TemporaryDirectory directory;
   const int images = scaled(10'000);
+  reliability::Row row("G1", "kill -9 of one of four workers");
   RemoteTracker loader(directory.database());
   const JobId job = loader.create_job("job", "images", 0, images);
   const auto start = [&] {
@@ -592,9 +600,10 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
     EXPECT_TRUE(new_claim) << "given twice under one attempt: " << line;
     const bool new_completion = line.rfind("completed ", 0) != 0 || completed.insert(line).second;
     EXPECT_TRUE(new_completion) << "two were told: " << line;
-    EXPECT_NE(line.rfind("stale ", 0), 0U) << "a living worker lost its claim: " << line;
+    const bool stale = line.rfind("stale ", 0) == 0;
+    EXPECT_FALSE(stale) << "a living worker lost its claim: " << line;
+    row.wrong += new_claim && new_completion && !stale ? 0 : 1;
   };
-  int kills = 0;
   bool finished = false;
   while (!finished) {
     // Some lines of one worker, then its death.
@@ -607,7 +616,7 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
     }
     if (!finished) {
       worker->kill();
-      ++kills;
+      ++row.count;
       for (const std::string& line : worker->receive_rest()) {
         take_note(line);
       }
@@ -625,12 +634,11 @@ TEST_F(KillTest, ManyWorkersKilledOneAfterAnotherFinishTheJob) {
             (StatusCounts{.pending = 0, .processing = 0, .completed = images, .error = 0}));
   Audit audit(directory.database());
   audit.expect_sound();
-  EXPECT_EQ(audit.number("SELECT count(*) FROM images WHERE attempts <> deaths + 1"), 0)
-      << "only a death gives an image to another worker";
-  EXPECT_LE(audit.number("SELECT max(deaths) FROM images"), kills);
-  reliability::report("G1", "kill -9 of one of four workers", kills, 0,
-                      std::to_string(claims.size()) + " claims, none given twice");
-  std::cout << kills << " kills, " << claims.size() << " claims of " << images << " images\n";
+  const auto given_away = audit.number("SELECT count(*) FROM images WHERE attempts <> deaths + 1");
+  EXPECT_EQ(given_away, 0) << "only a death gives an image to another worker";
+  row.wrong += given_away;
+  EXPECT_LE(audit.number("SELECT max(deaths) FROM images"), row.count);
+  row.remark = std::to_string(claims.size()) + " claims of " + std::to_string(images) + " images";
 }
 
 // Arguments: database, job. Marks one by one with a buffer of 50 and checkpoints every 37 marks.
@@ -660,6 +668,7 @@ const RegisterActor kBuffered{"buffered", mark_buffered};
 
 TEST_F(KillTest, BufferedMarksAreLostUpToTheBuffersSizeAndNotOnceCommitted) {
   SCOPED_TRACE(trace());
+  reliability::Row row("G1", "kill -9 of a worker that holds marks back");
   for (int round = 0; round < scaled(20); ++round) {
     const TemporaryDirectory directory;
     RemoteTracker loader(directory.database());
@@ -680,11 +689,13 @@ TEST_F(KillTest, BufferedMarksAreLostUpToTheBuffersSizeAndNotOnceCommitted) {
       take_note(*line);
     }
     worker.kill();
+    ++row.count;
     for (const std::string& line : worker.receive_rest()) {
       take_note(line);
     }
     const StatusCounts counts = loader.get_status_counts(job);
     const int stored = static_cast<int>(counts.completed + counts.error);
+    row.wrong += std::max(0, std::max(committed, begun - 51) - stored);
     EXPECT_GE(stored, committed);
     EXPECT_GE(stored, begun - 51) << "at most a buffer and the one being marked";
     EXPECT_LE(stored, begun);

@@ -19,10 +19,30 @@ inline constexpr bool kSanitized = false;
 #endif
 
 // One line of the table that `cmake/bootstrap.sh soak` prints: of what goal, what was tried, how
-// often, and how often it went wrong. Appended to the file that PROGRESS_TRACKER_TEST_REPORT names
-// (nothing is written without it), and said on standard output.
+// often, and how often it went wrong: at least once in a test that has failed. Appended to the file
+// that PROGRESS_TRACKER_TEST_REPORT names (nothing is written without it), and said on standard
+// output.
 void report(const std::string& goal, const std::string& tried, std::int64_t count,
             std::int64_t wrong, const std::string& remark = {});
+
+// Such a line that cannot be missing: it is written when its scope is left, also by an assertion or
+// an exception.
+class Row {
+ public:
+  Row(std::string goal, std::string tried);
+  Row(const Row&) = delete;
+  Row& operator=(const Row&) = delete;
+  ~Row();
+
+  std::int64_t count{0};
+  std::int64_t wrong{0};
+  std::string remark;
+
+ private:
+  const std::string goal_;
+  const std::string tried_;
+  const int exceptions_;  // that were on their way at the beginning
+};
 
 }  // namespace progress_tracker::reliability
 

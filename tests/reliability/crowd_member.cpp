@@ -43,7 +43,7 @@ class Hand {
       job_ = static_cast<std::size_t>(draw(random_, 0, static_cast<int>(member_.jobs.size()) - 1));
       auto images = draw(random_, 0, 9) == 0 ? start_by_hand() : claim();
       if (images.empty() && nothing_is_pending()) {
-        tracker_.checkpoint(job());
+        tracker().checkpoint(job());
         acknowledge();
         return;
       }
@@ -55,6 +55,12 @@ class Hand {
   }
 
  private:
+  // To be used for one call.
+  ProgressTracker& tracker() {
+    ledger_.count_call();
+    return tracker_;
+  }
+
   JobId job() const { return member_.jobs[job_]; }
   std::size_t place_of(const Image& image) const {
     return job_ * static_cast<std::size_t>(member_.images_of_a_job) + number_of(image.path);
@@ -67,7 +73,7 @@ class Hand {
   }
 
   std::vector<Image> claim() {
-    auto images = tracker_.claim_images(job(), static_cast<std::size_t>(draw(random_, 1, 30)));
+    auto images = tracker().claim_images(job(), static_cast<std::size_t>(draw(random_, 1, 30)));
     acknowledge();
     for (const Image& image : images) {
       complain(ledger_.claimed(place_of(image), image.attempt, owner_));
@@ -77,9 +83,9 @@ class Hand {
 
   // As the original did it: look for pending ones, then mark them. Somebody else may be quicker.
   std::vector<Image> start_by_hand() {
-    auto images = tracker_.get_pending_images(job(), 3);
+    auto images = tracker().get_pending_images(job(), 3);
     try {
-      tracker_.mark_processing(test::ids_of(images));
+      tracker().mark_processing(test::ids_of(images));
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInvalidTransition) {
         throw;
@@ -88,7 +94,7 @@ class Hand {
     }
     acknowledge();
     for (Image& image : images) {
-      image.attempt = tracker_.get_image(image.id)->attempts;
+      image.attempt = tracker().get_image(image.id)->attempts;
       complain(ledger_.claimed(place_of(image), image.attempt, owner_));
     }
     return images;
@@ -96,7 +102,7 @@ class Hand {
 
   bool nothing_is_pending() {
     return std::all_of(member_.jobs.begin(), member_.jobs.end(),
-                       [&](JobId each) { return tracker_.get_status_counts(each)->pending == 0; });
+                       [&](JobId each) { return tracker().get_status_counts(each)->pending == 0; });
   }
 
   // Ends one or some of the images, in one of the ways there are. Only completing ends every
@@ -111,22 +117,21 @@ class Hand {
     images.pop_back();
     ledger_.lets_go(place_of(image));
     if (first && way == 1) {
-      tracker_.mark_error(image.id, "mark_error");
+      tracker().mark_error(image.id, "mark_error");
       mark_failed(image);
     } else if (first && way == 2) {
-      require(tracker_.fail(image, "fail"), "fail() was refused");
+      require(tracker().fail(image, "fail"), "fail() was refused");
       ledger_.failed(place_of(image), image.attempt);
     } else if (image.attempt < 3 && way == 3) {
-      require(tracker_.release_images(std::span(&image, 1)) == 1, "a release was refused");
+      require(tracker().release_images(std::span(&image, 1)) == 1, "a release was refused");
       acknowledge();
     } else if (way < 6) {
-      tracker_.mark_completed(image.id);
+      tracker().mark_completed(image.id);
       mark_completed(image);
     } else {
-      require(tracker_.complete(image), "complete() was refused");
+      require(tracker().complete(image), "complete() was refused");
       ledger_.completed(place_of(image));
     }
-    ledger_.count_call();
   }
 
   void mark_together(std::vector<Image>& images) {
@@ -138,7 +143,7 @@ class Hand {
                           .attempt = image.attempt,
                           .error = good ? std::nullopt : std::optional<std::string>("outcome")});
     }
-    require(tracker_.mark_outcomes(outcomes) == outcomes.size(), "an outcome was refused");
+    require(tracker().mark_outcomes(outcomes) == outcomes.size(), "an outcome was refused");
     acknowledge();
     for (std::size_t i = 0; i < images.size(); ++i) {
       if (outcomes[i].error.has_value()) {
@@ -147,7 +152,6 @@ class Hand {
         ledger_.completed(place_of(images[i]));
       }
     }
-    ledger_.count_call();
     images.clear();
   }
 
@@ -165,7 +169,6 @@ class Hand {
     }
   }
   void acknowledge() {
-    ledger_.count_call();
     for (const std::size_t place : std::exchange(completed_, {})) {
       ledger_.completed(place);
     }
@@ -178,22 +181,22 @@ class Hand {
     const auto most = static_cast<std::int64_t>(member_.images_of_a_job);
     switch (draw(random_, 0, 11)) {
       case 0:
-        tracker_.checkpoint(job());
+        tracker().checkpoint(job());
         break;
       case 1: {
-        const auto progress = tracker_.get_progress(job());
+        const auto progress = tracker().get_progress(job());
         require(progress->total_images <= most && progress->pending_count >= 0, "get_progress()");
         break;
       }
       case 2: {
-        const std::int64_t total = tracker_.get_status_counts(job())->total();
+        const std::int64_t total = tracker().get_status_counts(job())->total();
         require(job_ == CrowdMember::kChained ? total <= most : total == most,
                 "get_status_counts()");
         break;
       }
       case 3: {
         std::int64_t total = 0;
-        for (const auto& [split, counts] : tracker_.get_progress_by_split(job())) {
+        for (const auto& [split, counts] : tracker().get_progress_by_split(job())) {
           total += counts.total();
         }
         require(job_ == CrowdMember::kChained ? total <= most : total == most,
@@ -201,23 +204,23 @@ class Hand {
         break;
       }
       case 4:
-        for (const ImageRecord& each : tracker_.get_images(job(), Status::kProcessing, 20)) {
+        for (const ImageRecord& each : tracker().get_images(job(), Status::kProcessing, 20)) {
           require(each.attempts > 0 && each.status == Status::kProcessing, "get_images()");
         }
         break;
       case 5:
-        tracker_.get_error_summary(job(), 5);
+        tracker().get_error_summary(job(), 5);
         break;
       case 6:
-        for (const Worker& worker : tracker_.list_workers()) {
+        for (const Worker& worker : tracker().list_workers()) {
           require(worker.alive, "list_workers() shows a dead one");
         }
         break;
       case 7:
-        require(tracker_.list_jobs().size() == member_.jobs.size(), "list_jobs()");
+        require(tracker().list_jobs().size() == member_.jobs.size(), "list_jobs()");
         break;
       case 8:
-        tracker_.reset_error_images(job());
+        tracker().reset_error_images(job());
         break;
       default:
         return;

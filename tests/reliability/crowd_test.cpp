@@ -148,9 +148,10 @@ TEST(Crowd, LosesNothingAndDoesNothingTwice) {
   const auto images = static_cast<int>(sized(2'000, 30'000));
   const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(sized(0, 10));
   unsigned seed = processes::test_seed();
+  Row row("G7",
+          "calls by " + std::to_string(processes) + " processes of 4 threads that do everything");
+  Row log("G9", "MiB of log beside " + std::to_string(processes) + " processes");
   std::int64_t claims = 0;
-  std::int64_t calls = 0;
-  std::int64_t wrong = 0;
   std::uintmax_t largest = 0;
   int rounds = 0;
   std::int64_t snapshots = 0;
@@ -170,18 +171,15 @@ TEST(Crowd, LosesNothingAndDoesNothingTwice) {
     crowd.compare();
     crowd.leave();
     claims += crowd.ledger().claims();
-    calls += crowd.ledger().calls();
-    wrong += crowd.wrong();
+    row.count += crowd.ledger().calls();
+    row.wrong += crowd.wrong();
+    row.remark = std::to_string(claims) + " images claimed, " + std::to_string(snapshots) +
+                 " snapshots recounted";
+    log.count = static_cast<std::int64_t>(largest / 1024 / 1024);
+    log.wrong = largest > kMostLog ? 1 : 0;
     ASSERT_FALSE(testing::Test::HasFailure());
   }
   EXPECT_LE(largest, kMostLog);
-  report("G7",
-         "calls by " + std::to_string(processes) + " processes of 4 threads that do everything",
-         calls, wrong,
-         std::to_string(claims) + " images claimed, " + std::to_string(snapshots) +
-             " snapshots recounted");
-  report("G9", "MiB of log beside " + std::to_string(processes) + " processes",
-         static_cast<std::int64_t>(largest / 1024 / 1024), largest > kMostLog ? 1 : 0);
 }
 
 // How often the log was begun anew, by its own count.
@@ -196,9 +194,9 @@ std::uint32_t log_count(const std::filesystem::path& log) {
 TEST(Crowd, LogThatGrewUnderALongReaderIsSmallAgainTwoCheckpointsLater) {
   const auto rounds = sized(1, 50);
   unsigned seed = processes::test_seed();
-  std::int64_t wrong = 0;
+  Row row("G9", "long readers under which the log grew");
   std::uintmax_t largest = 0;
-  for (int round = 0; round < rounds; ++round) {
+  for (; row.count < rounds; ++row.count) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Crowd crowd(4, 2, 4'000, seed++);
     auto reader = std::make_unique<test::Outsider>(crowd.database());
@@ -216,16 +214,16 @@ TEST(Crowd, LogThatGrewUnderALongReaderIsSmallAgainTwoCheckpointsLater) {
         }
       } else if (!looked && begun_anew) {
         looked = true;
-        wrong += size > kMostLog ? 1 : 0;
+        row.wrong += size > kMostLog ? 1 : 0;
         EXPECT_LE(size, kMostLog);
       }
     }));
     EXPECT_TRUE(looked) << "there was not enough to do";
     crowd.compare();
     crowd.leave();
+    row.remark = "to " + megabytes(largest);
     ASSERT_FALSE(testing::Test::HasFailure());
   }
-  report("G9", "long readers under which the log grew", rounds, wrong, "to " + megabytes(largest));
 }
 
 }  // namespace

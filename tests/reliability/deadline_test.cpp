@@ -94,9 +94,9 @@ std::string refused_in_time(FakeClock& clock, milliseconds busy_timeout,
 TEST(Deadline, OfEveryWritingCallBesideAStoppedWriterIsKept) {
   const auto wanted = sized(100, 10'000);
   constexpr auto kTimeouts = std::to_array<milliseconds>({0ms, 20ms, 1ms, 7s});
-  std::int64_t refused = 0;
-  std::int64_t wrong = 0;
-  for (std::size_t cycle = 0; refused < wanted; ++cycle) {
+  Row row("G14", "writing calls beside a stopped writer");
+  row.remark = "waited as told, exactly";
+  for (std::size_t cycle = 0; row.count < wanted; ++cycle) {
     const milliseconds busy_timeout = kTimeouts[cycle % kTimeouts.size()];
     SCOPED_TRACE("busy_timeout " + std::to_string(busy_timeout.count()) + " ms");
     const TemporaryDirectory directory;
@@ -113,9 +113,9 @@ TEST(Deadline, OfEveryWritingCallBesideAStoppedWriterIsKept) {
 
     const auto expect_refused = [&](const std::string& name, const std::function<void()>& call) {
       const std::string fault = refused_in_time(clock, busy_timeout, call);
-      wrong += fault.empty() ? 0 : 1;
+      row.wrong += fault.empty() ? 0 : 1;
       EXPECT_EQ(fault, "") << name;
-      ++refused;
+      ++row.count;
     };
     for (const PublicCall& call : stage.calls()) {
       if (call.kind == PublicCall::Kind::kWrites) {
@@ -141,11 +141,11 @@ TEST(Deadline, OfEveryWritingCallBesideAStoppedWriterIsKept) {
     audit.expect_sound();
     ASSERT_FALSE(testing::Test::HasFailure());
   }
-  report("G14", "writing calls beside a stopped writer", refused, wrong, "waited as told, exactly");
 }
 
 // With marks held back every call would have to commit them first; sync() too.
 TEST(Deadline, OfCallsThatHaveToCommitBufferedMarksIsKept) {
+  Row row("G14", "calls with buffered marks beside a stopped writer");
   const TemporaryDirectory directory;
   const Stage stage(directory.database());
   FakeClock clock;
@@ -155,13 +155,11 @@ TEST(Deadline, OfCallsThatHaveToCommitBufferedMarksIsKept) {
   ASSERT_EQ(images.size(), 4U);
   tracker->mark_completed(images[0].id);
   StoppedWriter writer(directory.database());
-  std::int64_t tried = 0;
-  std::int64_t wrong = 0;
   const auto expect_refused = [&](const std::string& name, const std::function<void()>& call) {
     const std::string fault = refused_in_time(clock, 20ms, call);
-    wrong += fault.empty() ? 0 : 1;
+    row.wrong += fault.empty() ? 0 : 1;
     EXPECT_EQ(fault, "") << name;
-    ++tried;
+    ++row.count;
   };
   for (const PublicCall& call : stage.calls()) {
     if (call.name != "mark_completed" && call.name != "mark_error") {
@@ -178,7 +176,6 @@ TEST(Deadline, OfCallsThatHaveToCommitBufferedMarksIsKept) {
   EXPECT_EQ(heir.get_image(images[0].id)->status, Status::kCompleted);
   EXPECT_EQ(heir.get_image(images[1].id)->status, Status::kCompleted);
   EXPECT_EQ(heir.get_image(images[2].id)->status, Status::kProcessing) << "a mark that was refused";
-  report("G14", "calls with buffered marks beside a stopped writer", tried, wrong);
 }
 
 // ---- Opening -----------------------------------------------------------------------------------
@@ -198,8 +195,7 @@ TEST(DeadlineOfOpening, IsKeptWhateverStandsInTheWay) {
        "BEGIN; SELECT * FROM job"},
   });
   const auto rounds = sized(2, 50);
-  std::int64_t wrong = 0;
-  std::int64_t tried = 0;
+  Row row("G14", "openings beside a stopped program");
   for (int round = 0; round < rounds; ++round) {
     for (const InTheWay& each : kCases) {
       for (const milliseconds busy_timeout : {0ms, 20ms}) {
@@ -214,13 +210,12 @@ TEST(DeadlineOfOpening, IsKeptWhateverStandsInTheWay) {
         const std::string fault = refused_in_time(clock, busy_timeout, [&] {
           internal::open_with_clock(directory.database(), {.busy_timeout = busy_timeout}, clock);
         });
-        ++tried;
-        wrong += fault.empty() ? 0 : 1;
+        ++row.count;
+        row.wrong += fault.empty() ? 0 : 1;
         EXPECT_EQ(fault, "");
       }
     }
   }
-  report("G14", "openings beside a stopped program", tried, wrong);
 }
 
 // Two obstacles, the second of which stands when the first is gone: a reader that keeps the
@@ -239,6 +234,7 @@ TEST(DeadlineOfOpening, CountsAllWaitingTogether) {
    private:
     std::optional<test::Outsider>& reader_;
   };
+  Row row("G14", "openings that waited for two obstacles");
   const TemporaryDirectory directory;
   const Stage stage(directory.database());
   test::Outsider(directory.database()).run("PRAGMA journal_mode = DELETE");
@@ -263,6 +259,7 @@ TEST(DeadlineOfOpening, CountsAllWaitingTogether) {
   ASSERT_EQ(lock(F_RDLCK, 128), 0);  // that of everybody who has the index open
   LettingGoClock clock(reader);
 
+  ++row.count;
   EXPECT_EQ(
       refused_in_time(
           clock, 20ms,
@@ -272,7 +269,6 @@ TEST(DeadlineOfOpening, CountsAllWaitingTogether) {
   EXPECT_FALSE(reader.has_value()) << "the first obstacle was not waited for";
   ::close(index);
   EXPECT_EQ(test::code_of([&] { ProgressTracker{directory.database()}; }), "no error");
-  report("G14", "openings that waited for two obstacles", 1, HasFailure() ? 1 : 0);
 }
 
 // ---- By the machine's clock --------------------------------------------------------------------
@@ -296,6 +292,7 @@ TEST(Deadline, OfThreadsBesideAStoppedWorkerIsKept) {
   constexpr int kThreads = 4;
   constexpr milliseconds kTimeout = 20ms;
   const auto cycles = sized(8, 250);
+  Row row("G14", "calls of " + std::to_string(kThreads) + " threads beside a stopped worker");
   const TemporaryDirectory directory;
   ProgressTracker patient(directory.database());
   const JobId job = patient.create_job("job", test::image_paths(200), {});
@@ -303,7 +300,6 @@ TEST(Deadline, OfThreadsBesideAStoppedWorkerIsKept) {
   Process worker("endless", {directory.database().string(), text(job)});
   ASSERT_EQ(worker.receive(), "ready");
   Audit audit(directory.database());
-  std::int64_t wrong = 0;
   std::int64_t late = 0;
   nanoseconds longest{0};
   for (int cycle = 0; cycle < cycles; ++cycle) {
@@ -332,7 +328,8 @@ TEST(Deadline, OfThreadsBesideAStoppedWorkerIsKept) {
       thread.join();
     }
     for (std::size_t i = 0; i < kThreads; ++i) {
-      wrong += codes[i] == to_string(ErrorCode::kBusy) && took[i] >= kTimeout ? 0 : 1;
+      ++row.count;
+      row.wrong += codes[i] == to_string(ErrorCode::kBusy) && took[i] >= kTimeout ? 0 : 1;
       EXPECT_EQ(codes[i], to_string(ErrorCode::kBusy));
       EXPECT_GE(took[i], kTimeout);
       late += took[i] > kTimeout + 100ms ? 1 : 0;
@@ -344,10 +341,9 @@ TEST(Deadline, OfThreadsBesideAStoppedWorkerIsKept) {
   worker.kill();
   audit.expect_sound();
   // Not a fault: a machine that does something else may wake a thread at any time.
-  report("G14", "calls of 4 threads beside a stopped worker", cycles * kThreads, wrong,
-         std::to_string(late) + " of them later than 100 ms, the longest took " +
-             std::to_string(std::chrono::duration_cast<milliseconds>(longest).count()) + " of " +
-             std::to_string(kTimeout.count()) + " ms");
+  row.remark = std::to_string(late) + " of them later than 100 ms, the longest took " +
+               std::to_string(std::chrono::duration_cast<milliseconds>(longest).count()) + " of " +
+               std::to_string(kTimeout.count()) + " ms";
 }
 
 }  // namespace

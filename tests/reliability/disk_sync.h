@@ -10,7 +10,7 @@
 namespace progress_tracker::reliability {
 
 // Told the full name of each file or directory that is synced, where the calling thread is Armed.
-// False: the disk refuses, with EIO.
+// The sync lasts as long as the call. False: the disk refuses, with EIO.
 using SyncHook = std::function<bool(const std::string&)>;
 
 // Not while another thread syncs; an empty one takes the hook away.

@@ -298,8 +298,7 @@ class Endings : public testing::TestWithParam<Way> {};
 
 TEST_P(Endings, InEveryStateLeaveNothingHalfDone) {
   const auto rounds = sized(1, 25);
-  std::int64_t tried = 0;
-  std::int64_t wrong = 0;
+  Row row("Ends", std::string("programs ended by ") + GetParam().name);
   unsigned seed = processes::test_seed();
   for (std::int64_t round = 0; round < rounds; ++round) {
     for (const std::string state : kStates) {
@@ -309,12 +308,10 @@ TEST_P(Endings, InEveryStateLeaveNothingHalfDone) {
       }
       SCOPED_TRACE(state + ", seed " + std::to_string(++seed));
       Ending(GetParam(), state, seed).run();
-      ++tried;
-      wrong += HasFailure() ? 1 : 0;
+      ++row.count;
       ASSERT_FALSE(HasFailure());
     }
   }
-  report("Ends", std::string("programs ended by ") + GetParam().name, tried, wrong);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, Endings, testing::ValuesIn(kWays), [](const auto& each_way) {

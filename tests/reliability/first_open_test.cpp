@@ -96,7 +96,7 @@ TEST(FirstOpenByManyProcesses, SucceedsForAllOfThemInEveryRound) {
   Audit model(directory.database());
   const auto schema = schema_of(model);
 
-  std::int64_t wrong = 0;
+  Row row("G10", "first opens by " + std::to_string(kProcesses) + " processes at once");
   for (std::int64_t round = 0; round < rounds; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     const TemporaryDirectory place;
@@ -113,7 +113,7 @@ TEST(FirstOpenByManyProcesses, SucceedsForAllOfThemInEveryRound) {
     const auto expect_all = [&](const std::string& answer) {
       for (Process& each : participants) {
         const auto line = each.receive();
-        wrong += line == answer ? 0 : 1;
+        row.wrong += line == answer ? 0 : 1;
         ASSERT_EQ(line, answer);
       }
     };
@@ -129,13 +129,13 @@ TEST(FirstOpenByManyProcesses, SucceedsForAllOfThemInEveryRound) {
     EXPECT_EQ(schema_of(audit), schema);
     EXPECT_EQ(audit.rows("PRAGMA journal_mode").at(0).at(0), "wal");
     EXPECT_EQ(audit.number("SELECT count(*) FROM images"), 20 + kProcesses);
+    row.count += kProcesses;
+    row.remark = std::to_string(round + 1) + " rounds";
     ASSERT_FALSE(testing::Test::HasFailure());
   }
   for (Process& each : participants) {
     EXPECT_EQ(each.wait(), 0);
   }
-  report("G10", "first opens by 64 processes at once", rounds * kProcesses, wrong,
-         std::to_string(rounds) + " rounds");
 }
 
 }  // namespace

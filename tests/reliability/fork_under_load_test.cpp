@@ -156,6 +156,7 @@ TEST(ForkUnderLoad, RefusesTheChildEveryCallAndHarmsNobody) {
     GTEST_SKIP() << "the sanitizer's allocator does not survive a fork beside other threads";
   }
   const auto forks = sized(30, 1'000);
+  Row row("Ends", "forks under load, every call tried in the child");
   const TemporaryDirectory directory;
   const Stage stage(directory.database());
   const auto calls = stage.calls();
@@ -194,7 +195,8 @@ TEST(ForkUnderLoad, RefusesTheChildEveryCallAndHarmsNobody) {
   EXPECT_EQ(beside.wait(), 0);
   EXPECT_EQ(tracker.get_status_counts(job)->pending, 500);
   Audit(directory.database()).expect_sound();
-  report("Ends", "forks under load, every call tried in the child", forks, wrong);
+  row.count = forks;
+  row.wrong = wrong;
 }
 
 TEST(ForkUnderLoad, LetsTheChildOpenItsOwn) {
@@ -202,12 +204,12 @@ TEST(ForkUnderLoad, LetsTheChildOpenItsOwn) {
     GTEST_SKIP() << "the sanitizer's allocator does not survive a fork beside other threads";
   }
   const auto forks = sized(60, 1'000);
+  Row row("Ends", "children of a fork under load that opened their own");
   const TemporaryDirectory directory;
   ProgressTracker tracker(directory.database());
   const JobId job = tracker.create_job("load", test::image_paths(500), {});
   const JobId childrens =
       tracker.create_job("children's", test::image_paths(static_cast<std::size_t>(forks)), {});
-  std::int64_t wrong = 0;
   {
     const Load load(1, [&] {
       const auto images = tracker.claim_images(job, 5);
@@ -226,14 +228,14 @@ TEST(ForkUnderLoad, LetsTheChildOpenItsOwn) {
         ::_exit(result);
       }
       const int end = end_of(child);
-      wrong += end == kOpenedItsOwn ? 0 : 1;
+      ++row.count;
+      row.wrong += end == kOpenedItsOwn ? 0 : 1;
       ASSERT_EQ(end, kOpenedItsOwn) << "child " << i << " (-1: it hung)";
     }
   }
   EXPECT_EQ(tracker.get_status_counts(childrens)->completed, forks);
   EXPECT_EQ(tracker.get_status_counts(job)->pending, 500);
   Audit(directory.database()).expect_sound();
-  report("Ends", "children of a fork under load that opened their own", forks, wrong);
 }
 
 TEST(ForkUnderLoad, LetsTheChildLog) {
@@ -244,23 +246,22 @@ TEST(ForkUnderLoad, LetsTheChildLog) {
   const int standard_error = ::dup(STDERR_FILENO);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   ::dup2(nowhere, STDERR_FILENO);
-  std::int64_t wrong = 0;
+  Row row("Ends", "children of a fork under load that logged");
   {
     const Load load(2, [] { internal::log(LogLevel::kError, "a parent's message"); });
-    for (std::int64_t i = 0; i < forks && wrong == 0; ++i) {
+    for (; row.count < forks && row.wrong == 0; ++row.count) {
       const pid_t child = ::fork();
       if (child == 0) {
         internal::log(LogLevel::kError, "a child's message");
         ::_exit(0);
       }
-      wrong += end_of(child) == 0 ? 0 : 1;
+      row.wrong += end_of(child) == 0 ? 0 : 1;
     }
   }
   ::dup2(standard_error, STDERR_FILENO);
   ::close(standard_error);
   ::close(nowhere);
-  EXPECT_EQ(wrong, 0) << "a child hung";
-  report("Ends", "children of a fork under load that logged", forks, wrong);
+  EXPECT_EQ(row.wrong, 0) << "a child hung";
 }
 
 // By fork() and exec; what posix_spawn() does is what Process does.
@@ -290,10 +291,11 @@ std::vector<std::string> inherited_by_exec(const std::string& directory) {
 
 TEST(Programs, StartedUnderLoadInheritNoDescriptor) {
   const auto programs = sized(40, 1'000);
+  Row row("Ends", "programs started under load");
+  row.remark = "by exec and by posix_spawn";
   const TemporaryDirectory directory;
   ProgressTracker tracker(directory.database());
   const JobId job = tracker.create_job("load", test::image_paths(500), {});
-  std::int64_t wrong = 0;
   {
     const Load load(1, [&] { tracker.release_images(tracker.claim_images(job, 5)); });
     // Files that were just opened are what a careless open() would pass on.
@@ -305,13 +307,13 @@ TEST(Programs, StartedUnderLoadInheritNoDescriptor) {
     for (std::int64_t i = 0; i < programs; ++i) {
       const auto inherited =
           i % 2 == 0 ? Process("descriptors", {place}).receive_rest() : inherited_by_exec(place);
-      wrong += inherited.empty() ? 0 : 1;
+      ++row.count;
+      row.wrong += inherited.empty() ? 0 : 1;
       ASSERT_THAT(inherited, IsEmpty());
     }
   }
   EXPECT_EQ(tracker.get_status_counts(job)->pending, 500);
   Audit(directory.database()).expect_sound();
-  report("Ends", "programs started under load", programs, wrong, "by exec and by posix_spawn");
 }
 
 }  // namespace

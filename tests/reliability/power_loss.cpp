@@ -104,7 +104,8 @@ std::string outcome(const std::string& certain, std::vector<DiskEvent> uncertain
 
 // ---- The recording -----------------------------------------------------------------------------
 
-Recording::Recording(fs::path directory) : directory_(std::move(directory)) {
+Recording::Recording(fs::path directory, DuringSync during_sync)
+    : directory_(std::move(directory)), during_sync_(std::move(during_sync)) {
   set_vfs_hook([this](const VfsEvent& event) { return note(event); });
   set_sync_hook([this](const std::string& name) { return note_sync(name); });
 }
@@ -118,6 +119,7 @@ void Recording::stop() {
 
 void Recording::add(DiskEvent event) {
   const std::lock_guard lock(mutex_);
+  event.number = events_.size();
   events_.push_back(std::move(event));
 }
 
@@ -157,7 +159,14 @@ int Recording::note(const VfsEvent& event) {
 }
 
 bool Recording::note_sync(const std::string& name) {
-  add({.kind = Kind::kSync, .name = name});
+  const std::size_t began = [&] {
+    const std::lock_guard lock(mutex_);
+    return events_.size();
+  }();
+  if (during_sync_) {
+    during_sync_(name);
+  }
+  add({.kind = Kind::kSync, .name = name, .began = began});
   return true;
 }
 
@@ -171,14 +180,22 @@ Disk::Disk(const fs::path& directory) : directory_(directory) {
   certain_names_ = names_;
 }
 
+void Disk::change(Names& names, const DiskEvent& event, std::size_t file) {
+  if (event.kind == Kind::kMake) {
+    names[event.name] = file;
+  } else {
+    names.erase(event.name);
+  }
+}
+
 void Disk::carry_out(const DiskEvent& event) {
   switch (event.kind) {
     case Kind::kMake:
-      names_[event.name] = files_.size();
       files_.emplace_back();
-      break;
+      [[fallthrough]];
     case Kind::kRemove:
-      names_.erase(event.name);
+      uncertain_names_.emplace_back(event, files_.size() - 1);
+      change(names_, event, files_.size() - 1);
       break;
     case Kind::kWrite:
     case Kind::kTruncate:
@@ -186,13 +203,18 @@ void Disk::carry_out(const DiskEvent& event) {
       break;
     case Kind::kSync:
       if (event.name == directory_) {
-        certain_names_ = names_;
+        auto each = uncertain_names_.cbegin();
+        for (; each != uncertain_names_.cend() && each->first.number < event.began; ++each) {
+          change(certain_names_, each->first, each->second);
+        }
+        uncertain_names_.erase(uncertain_names_.cbegin(), each);
       } else if (const auto found = names_.find(event.name); found != names_.end()) {
         File& file = files_.at(found->second);
-        for (const DiskEvent& write : file.uncertain) {
-          apply(file.certain, write);
+        auto write = file.uncertain.cbegin();
+        for (; write != file.uncertain.cend() && write->number < event.began; ++write) {
+          apply(file.certain, *write);
         }
-        file.uncertain.clear();
+        file.uncertain.erase(file.uncertain.cbegin(), write);
       }
       break;
     case Kind::kAcknowledged:
