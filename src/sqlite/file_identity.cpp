@@ -210,7 +210,7 @@ bool creation_was_cut_off(const std::string& path) {
   }
   std::array<char, kPagesBeforeAt + 4> header{};
   std::ifstream(journal, std::ios::binary).read(header.data(), header.size());
-  const auto pages_before = header.begin() + kPagesBeforeAt;
+  const auto* const pages_before = header.begin() + kPagesBeforeAt;
   return std::equal(kMagic.begin(), kMagic.end(), header.begin()) &&
          std::all_of(pages_before, header.end(), [](char byte) { return byte == 0; });
 }

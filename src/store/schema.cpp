@@ -221,7 +221,7 @@ std::map<std::string, std::string_view> statements_in(std::string_view sql) {
   constexpr std::string_view kIndex = "CREATE INDEX ";
   static_assert(kTable.size() == kIndex.size());
   std::map<std::string, std::string_view> statements;
-  for (auto at = sql.find("CREATE "); at != sql.npos; at = sql.find("CREATE ", at)) {
+  for (auto at = sql.find("CREATE "); at != std::string_view::npos; at = sql.find("CREATE ", at)) {
     const std::string_view statement = sql.substr(at, sql.find(';', at) - at);
     const std::string_view name =
         statement.substr(kTable.size(), statement.find(' ', kTable.size()) - kTable.size());
