@@ -115,12 +115,21 @@ void advance_batched(Connection& connection, const JobRow& job, std::int64_t las
   }
 }
 
+BatchStatus status_in(const Query& query, int column, BatchId batch) {
+  const std::int64_t status = query.integer(column);
+  if (status < static_cast<int>(BatchStatus::kPending) ||
+      status > static_cast<int>(BatchStatus::kError)) {
+    sqlite::fail_corrupt(describe(batch) + " cannot have status " + std::to_string(status));
+  }
+  return static_cast<BatchStatus>(status);
+}
+
 BatchStatus require_batch(Connection& connection, std::string_view operation, BatchId batch) {
   Query query(connection, kSelectBatchStatusSql, batch);
   if (!query.next()) {
     throw Error(ErrorCode::kNotFound, std::string(operation) + ": no such " + describe(batch));
   }
-  return static_cast<BatchStatus>(query.integer(0));
+  return status_in(query, 0, batch);
 }
 
 void append_images(Connection& connection, const char* sql, std::int64_t after, std::int64_t last,
@@ -208,9 +217,14 @@ std::vector<Batch> list_batches(Connection& connection, JobId job, bool uploaded
     Batch& batch = batches.emplace_back();
     batch.id = BatchId{query.integer(0)};
     batch.job_id = job;
-    batch.batch_num = static_cast<int>(query.integer(1));
-    batch.status = static_cast<BatchStatus>(query.integer(2));
+    const std::int64_t batch_num = query.integer(1);
+    batch.batch_num = static_cast<int>(batch_num);
+    batch.status = status_in(query, 2, batch.id);
     batch.image_count = query.integer(3);
+    if (batch.batch_num != batch_num || batch.image_count < 0) {
+      sqlite::fail_corrupt(describe(batch.id) + " cannot be number " + std::to_string(batch_num) +
+                           ", of " + std::to_string(batch.image_count) + " images");
+    }
     batch.created_at = to_time(query.integer(4));
     if (!query.is_null(5)) {
       batch.uploaded_at = to_time(query.integer(5));

@@ -1,6 +1,7 @@
 #include "store/counts.h"
 
 #include "store/jobs.h"
+#include "store/schema.h"
 
 namespace progress_tracker::store {
 namespace {
@@ -20,8 +21,7 @@ constexpr char kSumCountsSql[] =
 
 // Params: job.
 constexpr char kSelectCountsBySplitSql[] =
-    "SELECT total, processing, completed, error, name FROM split "
-    "WHERE job_id = ? AND total > 0 ORDER BY name";
+    "SELECT total, processing, completed, error, name FROM split WHERE job_id = ? ORDER BY name";
 
 // Params: job.
 constexpr char kSelectCheckpointSql[] = "SELECT processed_count, error_count FROM job WHERE id = ?";
@@ -43,7 +43,8 @@ StatusCounts counts_in(const Query& query, JobId job) {
   const auto is_part = [](std::int64_t count, std::int64_t of) {
     return 0 <= count && count <= of;
   };
-  if (!is_part(counts.processing, total) || !is_part(counts.completed, total - counts.processing) ||
+  if (!is_part(total, kMaxSequence) || !is_part(counts.processing, total) ||
+      !is_part(counts.completed, total - counts.processing) ||
       !is_part(counts.error, total - counts.processing - counts.completed)) {
     sqlite::fail_corrupt("the counts of " + describe(job) + " do not add up");
   }
@@ -107,7 +108,10 @@ std::map<std::string, StatusCounts> counts_by_split(Connection& connection, JobI
   std::map<std::string, StatusCounts> counts;
   Query query(connection, kSelectCountsBySplitSql, job);
   while (query.next()) {
-    counts.emplace(query.text(4), counts_in(query, job));
+    const StatusCounts its = counts_in(query, job);
+    if (its.total() > 0) {
+      counts.emplace(query.text(4), its);
+    }
   }
   return counts;
 }

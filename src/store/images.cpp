@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/state.h"
+
 namespace progress_tracker::store {
 namespace {
 
@@ -110,9 +112,12 @@ ImageRecord record_of(Connection& connection, ImageReader& reader, ImageId id) {
   ImageRecord record;
   record.image = reader.read(query);
   record.job_id = job_of(record.image.id);
-  record.status = static_cast<Status>(query.integer(4));
-  record.attempts = static_cast<int>(query.integer(5));
-  record.deaths = static_cast<int>(query.integer(6));
+  record.status = status_in(query, 4, id);
+  record.attempts = times_in(query, 5, id);
+  record.deaths = times_in(query, 6, id);
+  if (record.deaths > record.attempts) {
+    sqlite::fail_corrupt(describe(id) + " has more deaths than attempts");
+  }
   if (!query.is_null(7)) {
     record.started_at = to_time(query.integer(7));
   }

@@ -1,6 +1,9 @@
 #include "store/state.h"
 
+#include <limits>
 #include <string>
+
+#include "store/jobs.h"
 
 namespace progress_tracker::store {
 namespace {
@@ -34,6 +37,23 @@ std::size_t neighbours(std::span<const ImageId> images) {
   return length;
 }
 
+Status status_in(const Query& query, int column, ImageId image) {
+  const std::int64_t status = query.integer(column);
+  if (status < static_cast<int>(Status::kPending) || status > static_cast<int>(Status::kError)) {
+    sqlite::fail_corrupt(describe(image) + " cannot have status " + std::to_string(status));
+  }
+  return static_cast<Status>(status);
+}
+
+int times_in(const Query& query, int column, ImageId image) {
+  const std::int64_t times = query.integer(column);
+  if (times < 0 || times > std::numeric_limits<int>::max()) {
+    sqlite::fail_corrupt(describe(image) + " cannot have been started, or left by a death, " +
+                         std::to_string(times) + " times");
+  }
+  return static_cast<int>(times);
+}
+
 void insert_rows(Connection& connection, ImageId first, ImageId last, Status status,
                  std::optional<WorkerId> worker, std::int64_t now) {
   Query(connection, kInsertStatesSql, status, worker, now, first, last).run();
@@ -43,8 +63,7 @@ void start_row_again(Connection& connection, ImageId image, WorkerId worker, std
   Query(connection, kStartAgainSql, worker, now, image).run();
   if (connection.changes() == 0) {
     // Its index said that it was pending. A completed image stays completed.
-    sqlite::fail_corrupt("image " + std::to_string(static_cast<std::int64_t>(image)) +
-                         " is not pending");
+    sqlite::fail_corrupt(describe(image) + " is not pending");
   }
 }
 

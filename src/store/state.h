@@ -18,6 +18,10 @@ bool are_neighbours(ImageId image, ImageId next);
 // How many at the beginning are neighbours: at least 1. `images` is not empty.
 std::size_t neighbours(std::span<const ImageId> images);
 
+// What a row of `state` says of its image, in this column; kCorrupt if no row can say that.
+Status status_in(const sqlite::Query& query, int column, ImageId image);
+int times_in(const sqlite::Query& query, int column, ImageId image);  // its attempts, or deaths
+
 // First rows for a run of images of one job that have none: attempt 1 begins now, and ends now
 // where `status` says so.
 void insert_rows(sqlite::Connection& connection, ImageId first, ImageId last, Status status,

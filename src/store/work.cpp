@@ -94,8 +94,7 @@ bool StateChanges::read_state(ImageId image, State& state) {
   {
     Query query(connection_, kSelectStateSql, image);
     if (query.next()) {
-      state = {static_cast<Status>(query.integer(0)), static_cast<int>(query.integer(1)),
-               query.integer(2)};
+      state = {status_in(query, 0, image), times_in(query, 1, image), query.integer(2)};
       return true;
     }
   }
@@ -200,7 +199,7 @@ std::size_t StateChanges::complete_processing(std::span<const Outcome> run) {
   std::size_t good = 0;
   for (Query query(connection_, kSelectStatesSql, run.front().id, run.back().id); query.next();) {
     if (good == run.size() || query.integer(0) != number(run[good].id) ||
-        static_cast<Status>(query.integer(1)) != Status::kProcessing ||
+        status_in(query, 1, run[good].id) != Status::kProcessing ||
         (run.front().attempt != 0 && query.integer(2) != run.front().attempt)) {
       break;
     }
@@ -351,7 +350,7 @@ Standing standing_of(Connection& connection, ImageId image) {
     return {};
   }
   Query query(connection, kSelectStateSql, image);
-  return {true, query.next() ? static_cast<Status>(query.integer(0)) : Status::kPending};
+  return {true, query.next() ? status_in(query, 0, image) : Status::kPending};
 }
 
 std::size_t reset_errors(Connection& connection, const JobRow& job, std::int64_t limit,

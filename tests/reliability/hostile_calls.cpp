@@ -44,6 +44,7 @@ class Script {
     if (tracker_ == nullptr) return false;
     attempt("list_jobs", [&] {
       for (const Job& job : tracker_->list_jobs()) {
+        check(job.counts, "list_jobs");
         jobs_.push_back(job.id);
         names_.push_back(job.name);
       }
@@ -58,12 +59,10 @@ class Script {
       if (below(2) == 0) status = static_cast<Status>(below(4));
       for (const ImageRecord& record :
            tracker_->get_images(job, status, any_limit(), any_after())) {
-        note(record.image.id, record.image.path);
+        note(record);
       }
     });
-    attempt("get_pending_batches", [&] {
-      for (const Batch& batch : tracker_->get_pending_batches(job)) batches_.push_back(batch.id);
-    });
+    attempt("get_pending_batches", [&] { note(tracker_->get_pending_batches(job)); });
   }
 
   void call(std::size_t which) {
@@ -79,7 +78,14 @@ class Script {
   }
 
   void examine() {
-    attempt("examine", [&] { progress_tracker::examine(database_, kNoWaiting); });
+    attempt("examine", [&] {
+      const Examination found = progress_tracker::examine(database_, kNoWaiting);
+      check(found.images, "examine: images");
+      check(found.mendable, "examine: mendable");
+      check(found.workers, "examine");
+      for (const Leftover& leftover : found.leftovers) check(leftover.images, "examine: leftovers");
+      for (const CountDifference& each : found.count_differences) check(each.counted, "examine");
+    });
   }
   void repair() {
     attempt("repair", [&] { progress_tracker::repair(database_, kNoWaiting); });
@@ -119,6 +125,82 @@ class Script {
   void note(ImageId image, const std::filesystem::path& path) {
     images_.push_back(image);
     paths_.push_back(path);
+  }
+  void note(const ImageRecord& record) {
+    check(record);
+    note(record.image.id, record.image.path);
+  }
+  void note(const std::vector<Batch>& batches) {
+    for (const Batch& batch : batches) {
+      check(batch.image_count, "a batch's images", std::numeric_limits<std::int64_t>::max());
+      expect(batch.status >= BatchStatus::kPending && batch.status <= BatchStatus::kError,
+             "a batch's status is none");
+      batches_.push_back(batch.id);
+    }
+  }
+
+  // ---- What can be, whatever the file says ----
+
+  static constexpr std::int64_t kMostImages = 0xffffffff;  // of a job
+
+  void expect(bool condition, const std::string& otherwise) {
+    ++answers_.counts;
+    if (!condition) answers_.wrong.push_back(otherwise);
+  }
+  void check(std::int64_t count, const std::string& what, std::int64_t most = kMostImages) {
+    expect(count >= 0 && count <= most, what + ": " + std::to_string(count));
+  }
+  void check(const StatusCounts& counts, const std::string& what) {
+    check(counts.pending, what + ": pending");
+    check(counts.processing, what + ": processing");
+    check(counts.completed, what + ": completed");
+    check(counts.error, what + ": error");
+    check(counts.total(), what + ": total");
+  }
+  void check(const ImageRecord& record) {
+    expect(record.status >= Status::kPending && record.status <= Status::kError,
+           "an image's status is none");
+    check(record.attempts, "attempts", std::numeric_limits<int>::max());
+    check(record.deaths, "deaths", record.attempts);
+    expect(record.image.attempt == 0, "an image that was not claimed has an attempt");
+  }
+  void check(const std::vector<Worker>& workers, const std::string& what) {
+    for (const Worker& worker : workers) check(worker.processing, what + ": a worker's images");
+  }
+  // A call says to how many of so many it did what it does.
+  void check_part(std::size_t count, std::size_t of, const std::string& what) {
+    expect(count <= of, what + ": " + std::to_string(count) + " of " + std::to_string(of));
+  }
+
+  // The three calls that count a job's images have to say the same, those of them that answer.
+  void compare_counts() {
+    const JobId job = any_job();
+    std::optional<StatusCounts> all;
+    attempt("get_status_counts", [&] { all = tracker_->get_status_counts(job); });
+    if (all.has_value()) check(*all, "get_status_counts");
+    attempt("get_progress_by_split", [&] {
+      StatusCounts sum;
+      for (const auto& [split, counts] : tracker_->get_progress_by_split(job)) {
+        check(counts, "get_progress_by_split");
+        sum.pending += counts.pending;
+        sum.processing += counts.processing;
+        sum.completed += counts.completed;
+        sum.error += counts.error;
+      }
+      expect(!all.has_value() || sum == *all, "the counts of the splits are not those of the job");
+    });
+    attempt("get_progress", [&] {
+      const auto progress = tracker_->get_progress(job);
+      if (!progress.has_value()) return;
+      check(progress->processed_count, "get_progress: processed_count");
+      check(progress->error_count, "get_progress: error_count");
+      check(progress->pending_count, "get_progress: pending_count");
+      expect(progress->processed_count + progress->error_count + progress->pending_count ==
+                 progress->total_images,
+             "get_progress: its parts are not the total");
+      expect(!all.has_value() || progress->total_images == all->total(),
+             "get_progress: its total is not that of get_status_counts");
+    });
   }
 
   template <typename Id>
@@ -200,7 +282,11 @@ class Script {
 const std::vector<Script::NamedCall>& Script::calls() {
   static const std::vector<NamedCall> kCalls{
       {"create_job", [](Script& s) { s.tracker_->create_job(s.any_name(), s.some_paths(), {}); }},
-      {"add_images", [](Script& s) { s.tracker_->add_images(s.any_job(), s.some_paths(), {}); }},
+      {"add_images",
+       [](Script& s) {
+         const auto paths = s.some_paths();
+         s.check(s.tracker_->add_images(s.any_job(), paths, {}), "add_images", std::ssize(paths));
+       }},
       {"chain_job", [](Script& s) { s.tracker_->chain_job(s.any_name(), s.any_job()); }},
       {"get_job_id", [](Script& s) { s.tracker_->get_job_id(s.any_name()); }},
       {"list_jobs", [](Script& s) { s.tracker_->list_jobs(); }},
@@ -211,42 +297,67 @@ const std::vector<Script::NamedCall>& Script::calls() {
       {"claim_images",
        [](Script& s) {
          for (Image& image : s.tracker_->claim_images(s.any_job(), s.any_limit())) {
+           s.expect(image.attempt > 0, "claim_images: an attempt that is none");
            s.note(image.id, image.path);
            s.claimed_.push_back(std::move(image));
          }
        }},
       {"mark_completed", [](Script& s) { s.tracker_->mark_completed(s.any_image()); }},
       {"mark_error", [](Script& s) { s.tracker_->mark_error(s.any_image(), "broken"); }},
-      {"mark_outcomes", [](Script& s) { s.tracker_->mark_outcomes(s.some_outcomes()); }},
+      {"mark_outcomes",
+       [](Script& s) {
+         const auto outcomes = s.some_outcomes();
+         s.check_part(s.tracker_->mark_outcomes(outcomes), outcomes.size(), "mark_outcomes");
+       }},
       {"mark_outcomes of the claimed",
        [](Script& s) {
          std::vector<Outcome> outcomes;
          for (const Image& image : s.claimed_) outcomes.push_back({image.id, image.attempt, {}});
          s.tracker_->mark_outcomes(outcomes);
        }},
-      {"release_images", [](Script& s) { s.tracker_->release_images(s.claimed_); }},
-      {"reset_stuck_images", [](Script& s) { s.tracker_->reset_stuck_images(s.any_job()); }},
-      {"reset_error_images", [](Script& s) { s.tracker_->reset_error_images(s.any_job()); }},
-      {"retry_images", [](Script& s) { s.tracker_->retry_images(s.some_images()); }},
+      {"release_images",
+       [](Script& s) {
+         s.check_part(s.tracker_->release_images(s.claimed_), s.claimed_.size(), "release_images");
+       }},
+      {"reset_stuck_images",
+       [](Script& s) {
+         s.check_part(s.tracker_->reset_stuck_images(s.any_job()), s.kMostImages,
+                      "reset_stuck_images");
+       }},
+      {"reset_error_images",
+       [](Script& s) {
+         s.check_part(s.tracker_->reset_error_images(s.any_job()), s.kMostImages,
+                      "reset_error_images");
+       }},
+      {"retry_images",
+       [](Script& s) {
+         const auto images = s.some_images();
+         s.check_part(s.tracker_->retry_images(images), images.size(), "retry_images");
+       }},
       {"checkpoint", [](Script& s) { s.tracker_->checkpoint(s.any_job()); }},
-      {"get_progress", [](Script& s) { s.tracker_->get_progress(s.any_job()); }},
-      {"get_status_counts", [](Script& s) { s.tracker_->get_status_counts(s.any_job()); }},
-      {"get_progress_by_split", [](Script& s) { s.tracker_->get_progress_by_split(s.any_job()); }},
+      {"the counts of a job", [](Script& s) { s.compare_counts(); }},
       {"get_image_id",
        [](Script& s) {
          for (const auto& path : s.some_paths()) s.tracker_->get_image_id(s.any_job(), path);
        }},
-      {"get_image", [](Script& s) { s.tracker_->get_image(s.any_image()); }},
+      {"get_image",
+       [](Script& s) {
+         if (const auto record = s.tracker_->get_image(s.any_image())) s.check(*record);
+       }},
       {"get_images",
        [](Script& s) {
          for (const ImageRecord& record :
               s.tracker_->get_images(s.any_job(), {}, s.any_limit(), s.any_after())) {
-           s.note(record.image.id, record.image.path);
+           s.note(record);
          }
        }},
       {"get_error_summary",
-       [](Script& s) { s.tracker_->get_error_summary(s.any_job(), s.any_limit()); }},
-      {"list_workers", [](Script& s) { s.tracker_->list_workers(); }},
+       [](Script& s) {
+         for (const ErrorGroup& group : s.tracker_->get_error_summary(s.any_job(), s.any_limit())) {
+           s.check(group.count, "get_error_summary");
+         }
+       }},
+      {"list_workers", [](Script& s) { s.check(s.tracker_->list_workers(), "list_workers"); }},
       {"create_batch",
        [](Script& s) {
          s.batches_.push_back(
@@ -267,13 +378,10 @@ const std::vector<Script::NamedCall>& Script::calls() {
        }},
       {"mark_batch_uploaded", [](Script& s) { s.tracker_->mark_batch_uploaded(s.any_batch()); }},
       {"mark_batch_error", [](Script& s) { s.tracker_->mark_batch_error(s.any_batch(), "x"); }},
-      {"get_pending_batches", [](Script& s) { s.tracker_->get_pending_batches(s.any_job()); }},
+      {"get_pending_batches",
+       [](Script& s) { s.note(s.tracker_->get_pending_batches(s.any_job())); }},
       {"get_uploaded_batches",
-       [](Script& s) {
-         for (const Batch& batch : s.tracker_->get_uploaded_batches(s.any_job())) {
-           s.batches_.push_back(batch.id);
-         }
-       }},
+       [](Script& s) { s.note(s.tracker_->get_uploaded_batches(s.any_job())); }},
       {"get_batch_images", [](Script& s) { s.tracker_->get_batch_images(s.any_batch()); }},
       {"sync", [](Script& s) { s.tracker_->sync(); }},
   };

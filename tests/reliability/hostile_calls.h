@@ -14,12 +14,14 @@ namespace progress_tracker::reliability {
 using Random = std::mt19937;
 
 // What came of the calls so far. Whatever a file holds, a call returns, or throws Error or
-// std::bad_alloc; anything else is wrong.
+// std::bad_alloc; anything else is wrong. So are counts that cannot be: below zero, more than there
+// can be, or parts that are not the whole.
 struct Answers {
   std::int64_t calls{0};
   std::int64_t returned{0};
+  std::int64_t counts{0};                      // that were looked at
   std::map<std::string, std::int64_t> errors;  // by code; "bad_alloc"
-  std::vector<std::string> wrong;              // of a call that let something else escape
+  std::vector<std::string> wrong;              // each names its call
 
   // "12 of 40 calls returned; corrupt 20, not_found 8"
   std::string summary() const;

@@ -6,11 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <fstream>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 
 #include "process.h"
 
@@ -57,15 +55,9 @@ std::string Ledger::claimed(std::size_t image, int attempt, int owner) {
     return "image " + std::to_string(image) + ", attempt " + std::to_string(attempt) + ", owner " +
            std::to_string(owner) + ": " + what;
   };
-  if (const int before = its.owner.exchange(owner); before != 0) {
-    // The system knows of a death before the test does.
-    const auto end = std::chrono::steady_clock::now() + processes::kPatience / 4;
-    while (!head().dead[before].load() && !is_over()) {
-      if (before == owner || std::chrono::steady_clock::now() > end) {
-        return wrong("also held by " + std::to_string(before) + ", who lives");
-      }
-      std::this_thread::yield();
-    }
+  if (const int before = its.owner.exchange(owner);
+      before != 0 && (before == owner || !head().doomed[before].load())) {
+    return wrong("also held by " + std::to_string(before) + ", who lives");
   }
   if (const int before = its.attempt.exchange(attempt); before >= attempt) {
     return wrong("attempt " + std::to_string(before) + " was given already");

@@ -40,8 +40,9 @@ class Ledger {
 
   // ---- By the test ----
 
-  // To be called when the owner's process is gone.
-  void died(int owner) { head().dead[owner].store(true); }
+  // To be called before the owner's process is killed: whoever is given its images afterwards then
+  // knows that it may be dead, and whoever was given them before knows that it was not.
+  void will_die(int owner) { head().doomed[owner].store(true); }
   void end() { head().over.store(true); }
 
   std::int64_t claims() const { return head().claims.load(); }
@@ -59,7 +60,7 @@ class Ledger {
     std::atomic<std::int64_t> calls;
     std::atomic<std::int64_t> refusals;
     std::atomic<bool> over;
-    std::atomic<bool> dead[kMostOwners];
+    std::atomic<bool> doomed[kMostOwners];
   };
   struct Entry {
     std::atomic<int> owner;    // 0: nobody

@@ -102,7 +102,10 @@ class Markers {
  public:
   Markers(ProgressTracker& tracker, JobId job, bool by_claims) : tracker_(tracker) {
     for (int i = 0; i < kThreads; ++i) {
-      threads_.emplace_back([this, job, by_claims, i] { mark(job, by_claims, i); });
+      threads_.emplace_back([this, job, by_claims, i] {
+        mark(job, by_claims, i);
+        ++ended_;
+      });
     }
   }
   Markers(const Markers&) = delete;
@@ -110,6 +113,7 @@ class Markers {
   ~Markers() { join(); }
 
   int acknowledged() const { return acknowledged_; }
+  bool have_ended() const { return ended_ == kThreads; }
   void moved() { moved_ = true; }
   void join() {
     for (std::thread& thread : threads_) {
@@ -163,6 +167,7 @@ class Markers {
 
   ProgressTracker& tracker_;
   std::atomic<int> acknowledged_{0};
+  std::atomic<int> ended_{0};
   std::atomic<bool> moved_{false};
   std::mutex mutex_;
   std::set<ImageId> marked_;             // guarded by mutex_
@@ -191,6 +196,7 @@ int missing(const fs::path& database, const std::set<ImageId>& marked) {
 
 struct Verdict {
   int wrong{0};
+  int acknowledged{0};
   bool in_midst{false};  // the move came while marks were being made
 };
 
@@ -209,9 +215,10 @@ Verdict move_at_a_random_moment(const Move& move, processes::Random& random) {
   {
     Markers markers(*tracker, job, random() % 2 == 0);
     const int moment = processes::draw(random, 0, 200);
-    while (markers.acknowledged() < moment) {
+    while (markers.acknowledged() < moment && !markers.have_ended()) {
       std::this_thread::yield();
     }
+    EXPECT_GE(markers.acknowledged(), moment) << "the markers ended before the move";
     // And a little on, to hit any place within a call.
     for (auto spin = random() % 2'000; spin > 0; --spin) {
       static_cast<void>(markers.acknowledged());
@@ -219,6 +226,7 @@ Verdict move_at_a_random_moment(const Move& move, processes::Random& random) {
     move.happen(place);
     markers.moved();
     markers.join();
+    verdict.acknowledged = markers.acknowledged();
     verdict.in_midst = markers.acknowledged() < kImages;
     EXPECT_EQ(markers.false_acknowledgements(), 0) << move.name;
     EXPECT_EQ(markers.other_ends().size(), 0U) << markers.other_ends().front();
@@ -256,15 +264,20 @@ TEST(MovedFileTest, NothingIsAcknowledgedThatBeganAfterTheMove) {
   const std::int64_t count = sized(50, 1'000);
   int wrong = 0;
   int in_midst = 0;
+  std::int64_t acknowledged = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const Verdict verdict =
         move_at_a_random_moment(moves()[static_cast<std::size_t>(i) % moves().size()], random);
     wrong += verdict.wrong;
     in_midst += verdict.in_midst ? 1 : 0;
+    acknowledged += verdict.acknowledged;
   }
+  EXPECT_GT(acknowledged, count) << "next to nothing was marked that could be lost";
   EXPECT_GT(in_midst, count / 2) << "the move came too late to be met";
   report("G15", "moves at random moments under " + std::to_string(kThreads) + " threads", count,
-         wrong, std::to_string(in_midst) + " while marks were made");
+         wrong,
+         std::to_string(in_midst) + " while marks were made, " + std::to_string(acknowledged) +
+             " of which were acknowledged");
 }
 
 // ---- At the worst moment ------------------------------------------------------------------------
@@ -343,6 +356,7 @@ TEST(MovedFileTest, WorkersFileMayGoAtAnyMoment) {
   processes::Random random(seed);
   const std::int64_t count = sized(15, 300);
   int wrong = 0;
+  int in_midst = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const processes::TemporaryDirectory root;
     const fs::path database = root.database();
@@ -351,6 +365,7 @@ TEST(MovedFileTest, WorkersFileMayGoAtAnyMoment) {
     ProgressTracker second(database);
     const JobId job = first.create_job("job", test::image_paths(400), {});
     std::atomic<int> done{0};
+    std::atomic<std::size_t> ended{0};
     std::array<std::atomic<int>, 400> completions{};
     std::vector<std::thread> threads;
     std::array<std::string, 4> errors;
@@ -369,14 +384,15 @@ TEST(MovedFileTest, WorkersFileMayGoAtAnyMoment) {
           }
         } catch (const std::exception& error) {
           errors[t] = error.what();
-          done += 400;
         }
+        ++ended;
       });
     }
     const int moment = processes::draw(random, 0, 300);
-    while (done < moment) {
+    while (done < moment && ended < errors.size()) {
       std::this_thread::yield();
     }
+    in_midst += ended < errors.size() ? 1 : 0;
     if (random() % 2 == 0) {
       fs::remove(workers);
     } else {
@@ -398,7 +414,9 @@ TEST(MovedFileTest, WorkersFileMayGoAtAnyMoment) {
     audit.expect_sound();
     EXPECT_EQ(audit.number("SELECT count(*) FROM images WHERE status = 'completed'"), 400);
   }
-  report("G15", "removals of the workers' file under two trackers", count, wrong);
+  EXPECT_GT(in_midst, count / 4) << "the file went too late to be missed";
+  report("G15", "removals of the workers' file under two trackers", count, wrong,
+         std::to_string(in_midst) + " while images were claimed");
 }
 
 }  // namespace

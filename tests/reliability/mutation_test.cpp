@@ -133,6 +133,7 @@ TEST_P(MutationTest, EveryCallEndsAndThrowsNothingButErrors) {
     try_out(mutated_at_random(files, others, random), "at random");
   }
   EXPECT_LT(most_memory_mib(), 2048);
+  EXPECT_GT(answers_.counts, mutations_) << "hardly a count was looked at";
 }
 
 INSTANTIATE_TEST_SUITE_P(Databases, MutationTest, testing::ValuesIn(specimen_names()),

@@ -182,11 +182,22 @@ const processes::RegisterActor kOwner{"owner", own};
 
 // ---- The test ----------------------------------------------------------------------------------
 
+TEST(TheLedger, TellsOfAnImageThatALivingOneHoldsAtTheEndToo) {
+  const TemporaryDirectory directory;
+  Ledger ledger(directory.path() / "ledger", 1);
+  EXPECT_EQ(ledger.claimed(0, 1, 1), "");
+  ledger.will_die(1);
+  EXPECT_EQ(ledger.claimed(0, 2, 2), "");
+  ledger.end();
+  EXPECT_NE(ledger.claimed(0, 3, 3), "");
+}
+
 struct Sum {
   std::int64_t claims{0};
   std::int64_t refusals{0};
   std::int64_t kills{0};
   std::int64_t recovered{0};
+  std::int64_t recovered_at_the_end{0};
   std::int64_t wrong{0};
   std::chrono::milliseconds longest_reset{0};
 };
@@ -221,6 +232,7 @@ class Epoch {
       }
     }
     compare();
+    kill_all();
     sum_.claims += ledger_.claims();
     sum_.refusals += ledger_.refusals();
   }
@@ -229,6 +241,8 @@ class Epoch {
   static constexpr int kImages = 20'000;
   static constexpr int kWorkers = 8;
   static constexpr int kKills = 6;
+  // The goal is 2 s; a machine that has much else to do is given more.
+  static constexpr std::chrono::seconds kLongestReset{30};
 
   struct Worker {
     Process process;
@@ -259,28 +273,55 @@ class Epoch {
     std::this_thread::yield();
   }
 
-  void kill_one() {
-    const auto dying = std::next(workers_.begin(), draw(random_, 0, kWorkers - 1));
+  void kill(std::list<Worker>::iterator dying) {
+    ledger_.will_die(dying->owner);
     dying->process.kill();
-    ledger_.died(dying->owner);
     for (const std::string& line : dying->process.receive_rest()) {
       note(line);
     }
     workers_.erase(dying);
     ++sum_.kills;
+  }
+
+  // Deaths are seen by locks, which the kernel drops before it says that a process is gone: so the
+  // first reset after it gets all of the dead ones' images back, and nobody has to wait.
+  std::size_t reset() {
     const auto begin = std::chrono::steady_clock::now();
-    sum_.recovered += static_cast<std::int64_t>(tracker_.reset_stuck_images(job_));
-    sum_.longest_reset =
-        std::max(sum_.longest_reset, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                         std::chrono::steady_clock::now() - begin));
+    const std::size_t recovered = tracker_.reset_stuck_images(job_);
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - begin);
+    sum_.recovered += static_cast<std::int64_t>(recovered);
+    sum_.longest_reset = std::max(sum_.longest_reset, took);
+    expect(took < kLongestReset, "a reset took " + std::to_string(took.count()) + " ms");
     for (const auto& worker : tracker_.list_workers()) {
-      if (!worker.alive) {
-        ++sum_.wrong;
-        ADD_FAILURE() << "after a reset a dead worker still holds " << worker.processing;
-      }
+      expect(worker.alive,
+             "after a reset a dead worker still holds " + std::to_string(worker.processing));
     }
+    return recovered;
+  }
+
+  void kill_one() {
+    kill(std::next(workers_.begin(), draw(random_, 0, kWorkers - 1)));
+    reset();
     workers_.push_back(start());
   }
+
+  // All is over: nobody works, and nobody but the dead can hold anything.
+  void kill_all() {
+    const std::int64_t held = tracker_.get_status_counts(job_)->processing;
+    while (!workers_.empty()) {
+      kill(workers_.begin());
+    }
+    const auto recovered = static_cast<std::int64_t>(reset());
+    expect(recovered == held, "of " + std::to_string(held) + " images that dead workers held " +
+                                  std::to_string(recovered) + " came back");
+    const std::int64_t left = tracker_.get_status_counts(job_)->processing;
+    expect(left == 0, "all workers are dead, and " + std::to_string(left) + " images processing");
+    sum_.recovered_at_the_end += recovered;
+    Audit(directory_.database()).expect_sound();
+  }
+
+  void expect(bool condition, const std::string& otherwise) { note(condition ? "" : otherwise); }
 
   void compare() {
     Audit audit(directory_.database());
@@ -309,12 +350,13 @@ TEST(Owners, HoldWhatIsTheirsUntilTheyDieAndNotLonger) {
   unsigned seed = processes::test_seed();
   Sum sum;
   while (sum.claims < claims && !testing::Test::HasFailure()) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
+    SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed));
     Epoch(kClaimsOfAnEpoch, seed, sum).run();
     ++seed;
   }
   EXPECT_GT(sum.kills, 0);
-  EXPECT_GT(sum.recovered, 0) << "what the killed held never came back";
+  EXPECT_GT(sum.recovered, sum.recovered_at_the_end) << "none of those killed at work held any";
+  EXPECT_GT(sum.recovered_at_the_end, 0) << "nobody held anything at the end";
   EXPECT_GT(sum.refusals, 0);
   report("G16", "claims by workers that are killed, with clocks that jump", sum.claims, sum.wrong,
          std::to_string(sum.kills) + " kills, " + std::to_string(sum.recovered) +
@@ -390,17 +432,26 @@ TEST(AClockOnTheWallThatJumps, ChangesNothingButTimes) {
   const auto stories = sized(40, 4'000);
   const unsigned seed = processes::test_seed();
   Row row("G16", "stories told twice, under a good clock and one that jumps");
+  std::int64_t deaths = 0;
+  std::int64_t stale = 0;
   for (int i = 0; i < stories; ++i) {
     const unsigned its = seed + static_cast<unsigned>(i);
-    SCOPED_TRACE("seed " + std::to_string(its));
+    SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(its));
     const TemporaryDirectory directory;
     const auto expected = story(directory.path() / "good.db", Clock::system(), its);
-    JumpingClock clock(static_cast<JumpingClock::Manner>(i % JumpingClock::kManners), its);
+    JumpingClock clock(static_cast<JumpingClock::Manner>(its % JumpingClock::kManners), its);
     const auto found = story(directory.path() / "jumping.db", clock, its);
     ++row.count;
     row.wrong += found == expected ? 0 : 1;
     ASSERT_EQ(found, expected);
+    deaths += std::count(expected.begin(), expected.end(), "died");
+    stale += std::count_if(expected.begin(), expected.end(), [](const std::string& line) {
+      return line.find_first_not_of("yn") == std::string::npos &&
+             line.find('n') != std::string::npos;
+    });
   }
+  EXPECT_GT(deaths, 0);
+  EXPECT_GT(stale, 0) << "no mark of a story came too late";
 }
 
 }  // namespace

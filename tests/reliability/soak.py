@@ -83,6 +83,7 @@ ROWS = {
         "G14 openings beside a stopped program",
         "G14 openings that waited for two obstacles",
         "G14 calls of 4 threads beside a stopped worker",
+        "G14 calls that waited for another thread first",
     ],
     "found_defects_test": [],
     "full_disk_test": [

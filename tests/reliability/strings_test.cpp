@@ -248,6 +248,8 @@ TEST_F(StringsTest, LabelsAreTakenExactlyOrNotAtAll) {
     found.insert(split);
   }
   EXPECT_EQ(found, stored);
+  EXPECT_GT(stored.size(), 100U);
+  EXPECT_GT(invalid, 100);
   EXPECT_EQ(wrong, 0);
   report("G12", "names of jobs and splits", static_cast<std::int64_t>(labels.size()), wrong,
          std::to_string(invalid) + " invalid");

@@ -114,6 +114,64 @@ TEST_F(TamperedTest, CountsThatDoNotAddUpAreNotShown) {
   EXPECT_EQ(tracker.get_status_counts(job_), (StatusCounts{0, 4, 0, 0}));
 }
 
+TEST_F(TamperedTest, MoreImagesThanAJobCanHaveAreNotShown) {
+  run("UPDATE split SET total = 4294967296");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_status_counts(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.list_jobs(); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+// A split without images is not shown; one that has lost some is.
+TEST_F(TamperedTest, ASplitOfFewerThanNoImagesIsNotPassedOver) {
+  run("INSERT INTO split (job_id, name, total) VALUES (1, 'another', -1)");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_progress_by_split(job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, AStateThatNoImageCanHaveIsNotShown) {
+  for (const char* state : {"status = -1", "status = 4", "status = 4294967298", "attempts = -1",
+                            "attempts = 4294967297", "deaths = -1", "deaths = 4294967296",
+                            "attempts = 1, deaths = 2"}) {
+    SCOPED_TRACE(state);
+    run("UPDATE state SET status = 1, attempts = 1, deaths = 0; UPDATE state SET " +
+        std::string(state));
+    ProgressTracker tracker(database());
+
+    EXPECT_THAT([&] { tracker.get_image(images_[0]); }, ThrowsError(ErrorCode::kCorrupt));
+    EXPECT_THAT([&] { tracker.get_images(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  }
+}
+
+// Cut to an int, these would be the attempt that is asked for, and an image in work.
+TEST_F(TamperedTest, AnAttemptOrAStatusOutOfRangeIsNotTakenForAnother) {
+  for (const char* state : {"attempts = 4294967297", "status = 4294967297"}) {
+    SCOPED_TRACE(state);
+    run("UPDATE state SET status = 1, attempts = 1; UPDATE state SET " + std::string(state));
+    ProgressTracker tracker(database());
+
+    EXPECT_THAT(
+        [&] {
+          tracker.mark_outcomes(std::vector<Outcome>{{images_[0], 1, {}}});
+        },
+        ThrowsError(ErrorCode::kCorrupt));
+  }
+}
+
+TEST_F(TamperedTest, ABatchThatCannotBeIsNotShown) {
+  ProgressTracker(database()).create_batch(job_, 1, 10);
+  for (const char* batch : {"status = 3", "status = -1", "status = 4294967296", "image_count = -1",
+                            "batch_num = 4294967297"}) {
+    SCOPED_TRACE(batch);
+    run("UPDATE batch SET status = 0, image_count = 10, batch_num = 1; UPDATE batch SET " +
+        std::string(batch));
+    ProgressTracker tracker(database());
+
+    EXPECT_THAT([&] { tracker.get_pending_batches(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  }
+}
+
 TEST_F(TamperedTest, ACheckpointOfMoreImagesThanThereAreIsNotShown) {
   for (const char* counts : {"processed_count = 5", "processed_count = 3, error_count = 2"}) {
     SCOPED_TRACE(counts);
