@@ -210,9 +210,9 @@ bool creation_was_cut_off(const std::string& path) {
   }
   std::array<char, kPagesBeforeAt + 4> header{};
   std::ifstream(journal, std::ios::binary).read(header.data(), header.size());
-  const auto* const pages_before = header.begin() + kPagesBeforeAt;
+  const auto* const pages_before = header.cbegin() + kPagesBeforeAt;
   return std::equal(kMagic.begin(), kMagic.end(), header.begin()) &&
-         std::all_of(pages_before, header.end(), [](char byte) { return byte == 0; });
+         std::all_of(pages_before, header.cend(), [](char byte) { return byte == 0; });
 }
 
 std::optional<Header> read_header(const std::string& path) {
