@@ -139,6 +139,14 @@ ssize_t pwrite(int fd, const void* from, std::size_t size, off_t at) {
              : next<ssize_t(int, const void*, std::size_t, off_t)>("pwrite")(fd, from, size, at);
 }
 
+// By which SQLite writes.
+ssize_t pwrite64(int fd, const void* from, std::size_t size, off64_t at) {
+  using namespace progress_tracker;
+  return fails("pwrite64", fd)
+             ? -1
+             : next<ssize_t(int, const void*, std::size_t, off64_t)>("pwrite64")(fd, from, size, at);
+}
+
 int fcntl(int fd, int command, ...) {
   using namespace progress_tracker;
   va_list arguments;
@@ -518,6 +526,16 @@ TEST_F(FilesystemTest, LocksOfADatabaseThatIsGoneAreNotMade) {
   EXPECT_EQ(error->code(), ErrorCode::kIo);
   EXPECT_EQ(error->what(), "workers: " + gone + ": cannot examine: " + std::strerror(ENOENT));
   EXPECT_FALSE(fs::exists(gone + "-workers"));
+}
+
+TEST_F(FilesystemTest, AQuotaThatIsUsedUpIsAFullDisk) {
+  ProgressTracker tracker(database);
+  tracker.claim_images(job, 1);
+  refuse("pwrite64", database.native() + "-wal", EDQUOT);
+  EXPECT_THAT([&] { tracker.claim_images(job, 1); }, ThrowsError(ErrorCode::kFull));
+  refuse_nothing();
+  EXPECT_EQ(tracker.get_status_counts(job), (StatusCounts{2, 1, 0, 0}));
+  EXPECT_EQ(tracker.claim_images(job, 3).size(), 2U);
 }
 
 TEST_F(FilesystemTest, ARefusedWorkersFileLeavesNoDescriptorOpen) {

@@ -14,6 +14,9 @@ ErrorCode code_of(const Failure& failure) {
   if (failure.code() == SQLITE_READONLY_DBMOVED) {
     return ErrorCode::kDatabaseMoved;
   }
+  if (failure.code() == SQLITE_IOERR_SHMSIZE) {
+    return ErrorCode::kFull;  // there is no room for the log's shared index to grow
+  }
   switch (failure.primary()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "audit.h"
-#include "progress_tracker/error.h"
 #include "progress_tracker/log.h"
 #include "remote_tracker.h"
 
@@ -40,6 +39,16 @@ Picture picture_in(const std::filesystem::path& database) {
   return processes::picture_of(audit);
 }
 
+std::string describe(const Error& error) {
+  return std::string(to_string(error.code())) + " (" + std::to_string(error.sqlite_code()) +
+         "): " + error.what();
+}
+
+std::string counts_of(const StatusCounts& counts) {
+  return std::to_string(counts.pending) + " " + std::to_string(counts.processing) + " " +
+         std::to_string(counts.completed) + " " + std::to_string(counts.error);
+}
+
 std::vector<std::string> splits(int count) {
   std::vector<std::string> splits;
   for (int i = 0; i < count; ++i) {
@@ -58,8 +67,8 @@ Tally& Tally::operator+=(const Tally& other) {
   return *this;
 }
 
-FaultedScenario::FaultedScenario(std::filesystem::path database, Fault fault, unsigned seed)
-    : database_(std::move(database)), fault_(std::move(fault)), random_(seed) {
+FaultedScenario::FaultedScenario(std::filesystem::path database, Shortage shortage, unsigned seed)
+    : database_(std::move(database)), shortage_(std::move(shortage)), random_(seed) {
   // A failed checkpoint is a warning, and here there are many.
   set_log_level(LogLevel::kOff);
 }
@@ -74,32 +83,32 @@ void FaultedScenario::complain(const std::string& what) {
 
 // ---- One call ----------------------------------------------------------------------------------
 
-void FaultedScenario::set_fault() {
-  fault_is_set_ = true;
-  if (!fault_.only_inside_calls) {
-    fault_.set();
+void FaultedScenario::begin_shortage() {
+  is_short_ = true;
+  if (!shortage_.only_inside_calls) {
+    shortage_.begin();
   }
 }
 
-void FaultedScenario::lift_fault() {
-  fault_is_set_ = false;
-  fault_.lift();
+void FaultedScenario::end_shortage() {
+  is_short_ = false;
+  shortage_.end();
 }
 
 template <typename Inside>
-auto FaultedScenario::under_fault(const Inside& call) {
+auto FaultedScenario::under_shortage(const Inside& call) {
   struct Scope {
-    const Fault* fault;
+    const Shortage* shortage;
     ~Scope() {
-      if (fault != nullptr) {
-        fault->lift();
+      if (shortage != nullptr) {
+        shortage->end();
       }
     }
   };
-  const bool now = fault_is_set_ && fault_.only_inside_calls;
-  const Scope scope{now ? &fault_ : nullptr};
+  const bool now = is_short_ && shortage_.only_inside_calls;
+  const Scope scope{now ? &shortage_ : nullptr};
   if (now) {
-    fault_.set();
+    shortage_.begin();
   }
   return call();
 }
@@ -110,88 +119,79 @@ void FaultedScenario::open() {
   options.busy_timeout = std::chrono::seconds(5);  // there is nobody to wait for
   options.synchronous =
       draw(0, 1) == 0 ? Options::Synchronous::kNormal : Options::Synchronous::kFull;
-  tracker_ = under_fault([&] { return std::make_unique<ProgressTracker>(database_, options); });
+  tracker_ = under_shortage([&] { return std::make_unique<ProgressTracker>(database_, options); });
 }
 
 void FaultedScenario::attempt(const Operation& operation, const Call& call) {
-  if (!try_once(operation, call, /*lifted=*/false)) {
-    try_once(operation, call, /*lifted=*/true);
-    set_fault();
+  if (!try_once(operation, call)) {
+    try_once(operation, call);
+    begin_shortage();
   }
 }
 
-// False: it failed, the fault is lifted, and it is to be tried again.
-bool FaultedScenario::try_once(const Operation& operation, const Call& call, bool lifted) {
+// False: it failed, there is enough again, and it is to be tried again.
+bool FaultedScenario::try_once(const Operation& operation, const Call& call) {
   ++tally_.calls;
   Record after = record_;
   const std::string expected = after.carry_out(operation);
+  const bool was_short = is_short_;
   std::string error;
-  // Whoever clears a job away may be stopped when the job is gone from every view already.
-  bool may_be_done = operation.at(0) == "remove";
   try {
     const std::string answer = call();
     if (answer != expected) {
       complain(join(operation) + ": answered " + answer + " instead of " + expected);
     }
     record_ = std::move(after);
-    if (fault_.allows_reading || lifted) {
-      expect_file("acknowledged: " + join(operation));
-    }
+    expect_file("acknowledged: " + join(operation));
     return true;
   } catch (const Error& failure) {
     error = failure.what();
     unknown_ = failure.code() == ErrorCode::kOutcomeUnknown;
-    if (!unknown_ && failure.code() != ErrorCode::kFull && failure.code() != ErrorCode::kIo) {
-      complain(join(operation) + ": an error that does not fit: " + error);
+    if (!shortage_.fits(failure)) {
+      complain(join(operation) + ": an error that does not fit: " + describe(failure));
     }
-    may_be_done = may_be_done || unknown_;
   } catch (const std::bad_alloc& failure) {
     error = failure.what();
-    if (!fault_.may_be_bad_alloc) {
+    if (!shortage_.may_be_bad_alloc) {
       complain(join(operation) + ": bad_alloc");
     }
   }
   ++tally_.refused;
   tally_.unknown += unknown_ ? 1 : 0;
-  if (lifted) {
-    complain(join(operation) + ": fails though the fault is gone: " + error);
+  if (!was_short) {
+    complain(join(operation) + ": fails though there is enough again: " + error);
     return true;
   }
-  after_failure(operation, after, may_be_done);
-  // Done, and cannot be done again.
+  after_failure(operation, after);
+  // A job that is gone cannot be removed again.
   return operation.at(0) == "remove" && record_.picture() == after.picture();
 }
 
-void FaultedScenario::after_failure(const Operation& operation, const Record& after,
-                                    bool may_be_done) {
+void FaultedScenario::after_failure(const Operation& operation, const Record& after) {
   const auto look = [&](const char* when) {
     const Picture found = picture_in(database_);
     if (found == record_.picture()) {
       return;
     }
-    if (may_be_done && found == after.picture()) {
+    if (unknown_ && found == after.picture()) {
       record_ = after;
       return;
     }
     complain(join(operation) + ": failed, but changed something (" + when +
              "): " + processes::difference(record_.picture(), found));
   };
-  if (fault_.allows_reading) {
-    look("under the fault");
-    if (!unknown_) {
-      expect_readable();
-    }
+  look("during the shortage");
+  if (shortage_.allows_reading && !unknown_) {
+    expect_readable();
   }
-  lift_and_reopen();
-  look("after it");
-}
-
-void FaultedScenario::lift_and_reopen() {
-  lift_fault();
-  if (std::exchange(unknown_, false)) {
+  end_shortage();
+  if (unknown_) {
     tracker_.reset();
-    record_.worker_died();
     open();
+  }
+  look("after it");
+  if (std::exchange(unknown_, false)) {
+    record_.worker_died();
   }
 }
 
@@ -206,6 +206,10 @@ void FaultedScenario::expect_readable() {
       complain("reading finds " + std::to_string(jobs) + " jobs");
     }
     for (const Job& job : tracker_->list_jobs()) {
+      const std::string counts = counts_of(tracker_->get_status_counts(job.id).value());
+      if (const std::string right = record_.carry_out({"counts", job.name}); counts != right) {
+        complain("reading finds " + counts + " in " + job.name + " and not " + right);
+      }
       tracker_->get_progress(job.id);
       tracker_->get_progress_by_split(job.id);
       tracker_->get_images(job.id);
@@ -233,7 +237,7 @@ std::string FaultedScenario::claim(const std::string& job, JobId id, int limit,
   attempt({"claim", job, std::to_string(limit)}, [&] {
     answer.clear();
     const auto images =
-        under_fault([&] { return tracker_->claim_images(id, static_cast<std::size_t>(limit)); });
+        under_shortage([&] { return tracker_->claim_images(id, static_cast<std::size_t>(limit)); });
     for (const Image& image : images) {
       answer += image.path.string() + ":" + std::to_string(image.attempt) + " ";
       claimed.push_back(image);
@@ -269,26 +273,26 @@ void FaultedScenario::mark(const std::string& job, std::vector<Image>& claimed) 
     }
   }
   attempt(operation, [&] {
-    return std::to_string(under_fault([&] { return tracker_->mark_outcomes(outcomes); }));
+    return std::to_string(under_shortage([&] { return tracker_->mark_outcomes(outcomes); }));
   });
   const Image by_id = next();
   attempt({"mark_completed", job, by_id.path.string()}, [&] {
-    under_fault([&] { tracker_->mark_completed(by_id.id); });
+    under_shortage([&] { tracker_->mark_completed(by_id.id); });
     return std::string("done");
   });
   const Image failed = next();
   attempt({"mark_error", job, failed.path.string(), "broken"}, [&] {
-    under_fault([&] { tracker_->mark_error(failed.id, "broken"); });
+    under_shortage([&] { tracker_->mark_error(failed.id, "broken"); });
     return std::string("done");
   });
   const Image fenced = next();
   attempt({"complete", job, fenced.path.string(), std::to_string(fenced.attempt)}, [&] {
-    return std::string(under_fault([&] { return tracker_->complete(fenced); }) ? "1" : "0");
+    return std::string(under_shortage([&] { return tracker_->complete(fenced); }) ? "1" : "0");
   });
   const Image released = next();
   const std::vector<Image> back{released};
   attempt({"release", job, released.path.string(), std::to_string(released.attempt)}, [&] {
-    return std::to_string(under_fault([&] { return tracker_->release_images(back); }));
+    return std::to_string(under_shortage([&] { return tracker_->release_images(back); }));
   });
 }
 
@@ -311,76 +315,77 @@ void FaultedScenario::work_through() {
   const auto labels = splits(count);
   JobId job{};
   attempt({"create", name, "0", std::to_string(count)}, [&] {
-    job = under_fault([&] { return tracker_->create_job(name, paths, labels); });
+    job = under_shortage([&] { return tracker_->create_job(name, paths, labels); });
     return std::string("done");
   });
   std::vector<Image> claimed;
   claim(name, job, 40, claimed);
   mark(name, claimed);
   attempt({"checkpoint", name}, [&] {
-    under_fault([&] { tracker_->checkpoint(job); });
+    under_shortage([&] { tracker_->checkpoint(job); });
     return std::string("done");
   });
   JobId next{};
   attempt({"chain", fed, name}, [&] {
-    next = under_fault([&] { return tracker_->chain_job(fed, job); });
+    next = under_shortage([&] { return tracker_->chain_job(fed, job); });
     return std::string("done");
   });
   std::vector<Image> claimed_next;
   claim(fed, next, 8, claimed_next);
   mark(fed, claimed_next);
   attempt({"reset", name}, [&] {
-    return std::to_string(under_fault([&] { return tracker_->reset_stuck_images(job); }));
+    return std::to_string(under_shortage([&] { return tracker_->reset_stuck_images(job); }));
   });
   attempt({"reset_errors", name}, [&] {
-    return std::to_string(under_fault([&] { return tracker_->reset_error_images(job); }));
+    return std::to_string(under_shortage([&] { return tracker_->reset_error_images(job); }));
   });
   attempt({"checkpoint", name}, [&] {
-    under_fault([&] { tracker_->sync(); });  // changes nothing
-    under_fault([&] { tracker_->checkpoint(job); });
+    under_shortage([&] { tracker_->sync(); });  // changes nothing
+    under_shortage([&] { tracker_->checkpoint(job); });
     return std::string("done");
   });
   // The first one to be removed feeds nothing any more by then.
   for (const auto& [removed, id] : {std::pair(fed, next), std::pair(name, job)}) {
     attempt({"reset", removed}, [&, id = id] {
-      return std::to_string(under_fault([&] { return tracker_->reset_stuck_images(id); }));
+      return std::to_string(under_shortage([&] { return tracker_->reset_stuck_images(id); }));
     });
     attempt({"remove", removed}, [&, id = id] {
-      under_fault([&] { tracker_->remove_job(id); });
+      under_shortage([&] { tracker_->remove_job(id); });
       return std::string("done");
     });
   }
 }
 
 void FaultedScenario::begin() {
-  set_fault();
+  begin_shortage();
   ++tally_.calls;
   try {
     open();
-  } catch (const std::exception& failure) {
-    ++tally_.refused;
-    const auto* error = dynamic_cast<const Error*>(&failure);
-    const bool fits = error != nullptr
-                          ? error->code() == ErrorCode::kFull || error->code() == ErrorCode::kIo
-                          : fault_.may_be_bad_alloc;
-    if (!fits) {
-      complain(std::string("open: an error that does not fit: ") + failure.what());
+    return;
+  } catch (const Error& error) {
+    if (!shortage_.fits(error) || error.code() == ErrorCode::kOutcomeUnknown) {
+      complain("open: an error that does not fit: " + describe(error));
     }
-    lift_fault();
-    open();
-    set_fault();
+  } catch (const std::bad_alloc&) {
+    if (!shortage_.may_be_bad_alloc) {
+      complain("open: bad_alloc");
+    }
   }
+  ++tally_.refused;
+  end_shortage();
+  open();
+  begin_shortage();
 }
 
 void FaultedScenario::reopen() {
-  lift_fault();
+  end_shortage();
   tracker_.reset();
   open();
-  set_fault();
+  begin_shortage();
 }
 
 void FaultedScenario::end() {
-  lift_fault();
+  end_shortage();
   tracker_.reset();
   Audit(database_).expect_sound();
   if (testing::Test::HasFailure()) {

@@ -1,9 +1,10 @@
 // A pipeline's calls while something it needs runs out, and a record outside of the database of
 // what the file has to hold all the same.
 //
-// Every call either does what it says or throws an Error that fits, having changed nothing. Once
-// the fault is lifted the very same call has to work, through the same tracker unless the error was
-// kOutcomeUnknown. All of that is checked against the file itself after each call.
+// Every call either does what it says or throws an Error that fits, having changed nothing: done or
+// not is open for kOutcomeUnknown alone. Once the shortage is over the very same call has to work,
+// through the same tracker unless the error was kOutcomeUnknown. All of that is checked against the
+// file itself after each call.
 //
 // Runs in an actor (processes/process.h), because limits and mounts are a process's: what it finds
 // wrong is said on its standard output, and tally_of() collects it in the test.
@@ -18,16 +19,20 @@
 #include <vector>
 
 #include "process.h"
+#include "progress_tracker/error.h"
 #include "progress_tracker/progress_tracker.h"
 #include "record.h"
 
 namespace progress_tracker::reliability {
 
-struct Fault {
-  std::function<void()> set = [] {};
-  std::function<void()> lift = [] {};
-  bool allows_reading{true};      // so a call that reads has to work under it
+// Something that there is too little of.
+struct Shortage {
+  std::function<void()> begin = [] {};
+  std::function<void()> end = [] {};
+  // Whether this is what a call may throw because of it.
+  std::function<bool(const Error&)> fits;
   bool may_be_bad_alloc{false};   // and not only an Error
+  bool allows_reading{true};      // so a call that reads has to work under it
   bool only_inside_calls{false};  // because the record could not be kept under it
 };
 
@@ -44,15 +49,15 @@ struct Tally {
 
 class FaultedScenario {
  public:
-  FaultedScenario(std::filesystem::path database, Fault fault, unsigned seed);
+  FaultedScenario(std::filesystem::path database, Shortage shortage, unsigned seed);
 
-  // Opens the database under the fault, which stays.
+  // Opens the database under the shortage, which stays.
   void begin();
   // One round of work, with jobs of its own, which it removes.
   void work();
-  // Closes the tracker and opens it anew, without the fault.
+  // Closes the tracker and opens it anew, without the shortage.
   void reopen();
-  // Closes the tracker without the fault, and looks at the file once more.
+  // Closes the tracker without the shortage, and looks at the file once more.
   void end();
 
   // For main(): says the tally and what was wrong. Returns an exit status.
@@ -61,18 +66,16 @@ class FaultedScenario {
  private:
   using Call = std::function<std::string()>;
 
-  // Does what `call` does, under a fault that is there inside calls only.
+  // Does what `call` does, under a shortage that is there inside calls only.
   template <typename Inside>
-  auto under_fault(const Inside& call);
-  void set_fault();
-  void lift_fault();
+  auto under_shortage(const Inside& call);
+  void begin_shortage();
+  void end_shortage();
   void open();
   void work_through();
   void attempt(const processes::Operation& operation, const Call& call);
-  bool try_once(const processes::Operation& operation, const Call& call, bool lifted);
-  void after_failure(const processes::Operation& operation, const processes::Record& after,
-                     bool may_be_done);
-  void lift_and_reopen();
+  bool try_once(const processes::Operation& operation, const Call& call);
+  void after_failure(const processes::Operation& operation, const processes::Record& after);
   void expect_readable();
   void expect_file(const std::string& when);
   std::string claim(const std::string& job, JobId id, int limit, std::vector<Image>& claimed);
@@ -81,12 +84,12 @@ class FaultedScenario {
   int draw(int low, int high);
 
   const std::filesystem::path database_;
-  const Fault fault_;
+  const Shortage shortage_;
   processes::Random random_;
   std::unique_ptr<ProgressTracker> tracker_;
   processes::Record record_;
   int round_{0};
-  bool fault_is_set_{false};
+  bool is_short_{false};
   bool unknown_{false};  // the tracker has to be opened anew
   Tally tally_;
 };

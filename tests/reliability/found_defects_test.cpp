@@ -78,6 +78,18 @@ class FoundDefectsTest : public testing::Test {
     return code;
   }
 
+  // The attempt once for each allocation that it can be made to fail at, until none fails any more:
+  // it says whether one did. What it swallows is no reason to end.
+  static void at_each_allocation(std::int64_t at_least,
+                                 const std::function<bool(std::int64_t n)>& attempt) {
+    std::int64_t failed = 0;
+    for (bool met = true; met && !HasFailure(); failed += met ? 1 : 0) {
+      SCOPED_TRACE("allocation " + std::to_string(failed + 1));
+      met = attempt(failed + 1);
+    }
+    EXPECT_TRUE(HasFailure() || failed >= at_least) << failed << " allocations failed";
+  }
+
   // From such a call on there is no memory to say that it failed.
   static ScopedVfsHook refusal_that_takes_memory_away(VfsCall call, int code) {
     return ScopedVfsHook([call, code](const VfsEvent& event) {
@@ -141,22 +153,22 @@ TEST_F(FoundDefectsTest, AJobWhoseRowsCannotBeClearedAwayIsRemovedAllTheSame) {
 TEST_F(FoundDefectsTest, AMarkThatTheBufferCouldNotTakeIsNotHeld) {
   Options options;
   options.mark_buffer = 10;
-  for (std::int64_t n = 1;; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n));
-    const auto tracker = open_new(options);
-    fail_allocation(Memory::kCpp, n, false);
-    const auto mark = [&] { tracker->mark_completed(images[0].id); };
-    const bool failed = !there_is_memory_for(mark);
-    memory_is_back();
-    if (failed) {
-      mark();
-    }
-    tracker->checkpoint(job);
-    EXPECT_EQ(tracker->get_status_counts(job)->completed, 1);
-    if (!failed) {
-      ASSERT_GT(n, 1) << "nothing was tried";
-      break;
-    }
+  for (const bool is_repeated : {false, true}) {
+    SCOPED_TRACE(is_repeated ? "and then repeated" : "and not repeated");
+    at_each_allocation(2, [&](std::int64_t n) {
+      const auto tracker = open_new(options);
+      fail_allocation(Memory::kCpp, n, false);
+      const auto mark = [&] { tracker->mark_completed(images[0].id); };
+      const bool failed = !there_is_memory_for(mark);
+      const bool met = an_allocation_failed();
+      memory_is_back();
+      if (failed && is_repeated) {
+        mark();
+      }
+      tracker->checkpoint(job);
+      EXPECT_EQ(tracker->get_status_counts(job)->completed, failed && !is_repeated ? 0 : 1);
+      return met;
+    });
   }
 }
 
@@ -164,22 +176,19 @@ TEST_F(FoundDefectsTest, AMarkThatTheBufferCouldNotTakeIsNotHeld) {
 TEST_F(FoundDefectsTest, OutOfMemoryIsNotTakenForADiskThatRefuses) {
   Options options;
   options.synchronous = Options::Synchronous::kFull;
-  for (std::int64_t n = 1;; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n));
+  at_each_allocation(10, [&](std::int64_t n) {
     open_new();
     ProgressTracker tracker(directory->database(), options);
     fail_allocation(Memory::kCpp, n, false);
     const bool failed = !there_is_memory_for([&] { tracker.mark_completed(images[0].id); });
+    const bool met = an_allocation_failed();
     memory_is_back();
     // Committed or not: it was told, and the tracker works on.
     EXPECT_EQ(tracker.get_image(images[0].id)->status,
               failed ? Status::kProcessing : Status::kCompleted);
     tracker.mark_completed(images[1].id);
-    if (!failed) {
-      ASSERT_GT(n, 1) << "nothing was tried";
-      break;
-    }
-  }
+    return met;
+  });
 }
 
 TEST_F(FoundDefectsTest, ADestructorOutOfMemoryEndsTheTrackerAndNotTheProgram) {
@@ -187,10 +196,7 @@ TEST_F(FoundDefectsTest, ADestructorOutOfMemoryEndsTheTrackerAndNotTheProgram) {
   options.mark_buffer = 10;
   set_log_level(LogLevel::kError);
   set_log_handler([](LogLevel, std::string_view) {});
-  bool failed = true;
-  std::int64_t n = 1;
-  for (; failed; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n) + " and all after it");
+  at_each_allocation(100, [&](std::int64_t n) {
     auto tracker = open_new(options);
     tracker->mark_completed(images[0].id);
     fail_allocation(Memory::kBoth, n, true);
@@ -198,20 +204,19 @@ TEST_F(FoundDefectsTest, ADestructorOutOfMemoryEndsTheTrackerAndNotTheProgram) {
       const Armed armed;
       tracker.reset();
     }
-    failed = an_allocation_failed();
+    const bool met = an_allocation_failed();
     memory_is_back();
     ProgressTracker other(directory->database());
     EXPECT_GE(other.reset_stuck_images(job), 9U);
-  }
-  EXPECT_GT(n, 2) << "nothing was tried";
+    return met;
+  });
   set_log_handler({});
 }
 
 TEST_F(FoundDefectsTest, AStartThatIsCommittedIsNotCalledOutOfMemory) {
   Options options;
   options.mark_buffer = 10;
-  for (std::int64_t n = 1;; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n));
+  at_each_allocation(5, [&](std::int64_t n) {
     const auto tracker = open_new(options);
     const auto pending = tracker->get_pending_images(job);
     const std::vector<ImageId> chosen{pending[0].id, pending[4].id, pending[9].id};
@@ -221,30 +226,23 @@ TEST_F(FoundDefectsTest, AStartThatIsCommittedIsNotCalledOutOfMemory) {
     memory_is_back();
     EXPECT_EQ(tracker->get_image(chosen[0])->status,
               failed ? Status::kPending : Status::kProcessing);
-    if (!met) {
-      ASSERT_GT(n, 1) << "nothing was tried";
-      break;
-    }
-  }
+    return met;
+  });
 }
 
 TEST_F(FoundDefectsTest, ImagesThatWereAddedAreNotCalledOutOfMemory) {
   auto paths = image_paths(20);
   paths.emplace_back("a new one.png");
   const std::vector<std::string> splits(paths.size(), "another");
-  for (std::int64_t n = 1;; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n));
+  at_each_allocation(10, [&](std::int64_t n) {
     const auto tracker = open_new();
     fail_allocation(Memory::kCpp, n, false);
     const bool failed = !there_is_memory_for([&] { tracker->add_images(job, paths, splits); });
     const bool met = an_allocation_failed();
     memory_is_back();
     EXPECT_EQ(tracker->get_status_counts(job)->total(), failed ? 20 : 21);
-    if (!met) {
-      ASSERT_GT(n, 1) << "nothing was tried";
-      break;
-    }
-  }
+    return met;
+  });
 }
 
 TEST_F(FoundDefectsTest, ACommitThatFailsWithoutMemoryToSaySoIsStillOfUnknownOutcome) {
@@ -266,16 +264,14 @@ TEST_F(FoundDefectsTest, MarksAreCommittedThoughTheBufferHasNoMemoryToRememberTh
   Options options;
   options.mark_buffer = 10;
   int committed_all_the_same = 0;
-  bool failed = true;
-  for (std::int64_t n = 1; failed; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n));
+  at_each_allocation(5, [&](std::int64_t n) {
     const auto tracker = open_new(options);
     tracker->mark_completed(images[4].id);  // in the midst of those that are open
     fail_allocation(Memory::kCpp, n, false);
     const bool returned = there_is_memory_for([&] { tracker->checkpoint(job); });
-    failed = an_allocation_failed();
+    const bool met = an_allocation_failed();
     memory_is_back();
-    committed_all_the_same += failed && returned ? 1 : 0;
+    committed_all_the_same += met && returned ? 1 : 0;
 
     tracker->checkpoint(job);
     EXPECT_EQ(ProgressTracker(directory->database()).get_status_counts(job)->completed, 1);
@@ -286,7 +282,8 @@ TEST_F(FoundDefectsTest, MarksAreCommittedThoughTheBufferHasNoMemoryToRememberTh
     }
     tracker->checkpoint(job);
     EXPECT_EQ(tracker->get_status_counts(job)->completed, 10);
-  }
+    return met;
+  });
   EXPECT_GT(committed_all_the_same, 0);
 }
 
@@ -369,10 +366,7 @@ TEST_F(FoundDefectsTest, AValueForWhichThereIsNoMemoryIsNotTakenForAnEmptyOne) {
 TEST_F(FoundDefectsTest, ACloseOutOfMemoryLeavesTheTrackerToBeClosedAgain) {
   Options options;
   options.mark_buffer = 10;
-  bool failed = true;
-  std::int64_t n = 1;
-  for (; failed; ++n) {
-    SCOPED_TRACE("allocation " + std::to_string(n) + " and all after it");
+  at_each_allocation(3, [&](std::int64_t n) {
     const auto tracker = open_new(options);
     tracker->mark_completed(images[0].id);
     {
@@ -383,13 +377,14 @@ TEST_F(FoundDefectsTest, ACloseOutOfMemoryLeavesTheTrackerToBeClosedAgain) {
       EXPECT_THAT([&] { tracker->checkpoint(job); }, ThrowsError(ErrorCode::kOutcomeUnknown));
     }
     fail_allocation(Memory::kBoth, n, true);
-    failed = !there_is_memory_for([&] { tracker->close(); });
+    there_is_memory_for([&] { tracker->close(); });
+    const bool met = an_allocation_failed();
     memory_is_back();
     tracker->close();
     ProgressTracker other(directory->database());
     EXPECT_EQ(other.reset_stuck_images(job), 10U);
-  }
-  EXPECT_GT(n, 2) << "nothing was tried";
+    return met;
+  });
 }
 
 }  // namespace

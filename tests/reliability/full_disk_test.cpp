@@ -28,6 +28,7 @@
 #include "campaign.h"
 #include "faulted_scenario.h"
 #include "process.h"
+#include "progress_tracker/error.h"
 
 namespace progress_tracker::reliability {
 namespace {
@@ -206,6 +207,9 @@ std::unique_ptr<Disk> make_disk(const std::string& kind, const fs::path& directo
 
 // ---- The actors --------------------------------------------------------------------------------
 
+// What a call may throw because of it.
+bool fits(const Error& error) { return error.code() == ErrorCode::kFull; }
+
 // Whether a tmpfs can be had: the exit status.
 int probe(const Arguments& arguments) { return mount_small_disk(arguments.at(0)) ? 0 : 1; }
 
@@ -216,18 +220,19 @@ int sweep(const Arguments& arguments) {
   const std::int64_t most = std::stoll(arguments.at(3));
   const std::int64_t stride = std::stoll(arguments.at(4));
   processes::Random random(seed);
-  for (std::int64_t level = 0; level <= most; level += kStep * stride) {
+  for (std::int64_t level = kStep * (seed % stride); level <= most; level += kStep * stride) {
     const fs::path directory = disk->root() / std::to_string(level);
     disk->leave(kEnough);
     fs::create_directory(directory);
     bool first = true;
-    Fault fault;
-    fault.set = [&] {
+    Shortage full;
+    full.fits = fits;
+    full.begin = [&] {
       // After the first failure nearly nothing is left, or the rest would not be tried.
       disk->leave(std::exchange(first, false) ? level : kStep * processes::draw(random, 0, 12));
     };
-    fault.lift = [&] { disk->leave(kEnough); };
-    FaultedScenario scenario(directory / "jobs.db", fault, seed + static_cast<unsigned>(level));
+    full.end = [&] { disk->leave(kEnough); };
+    FaultedScenario scenario(directory / "jobs.db", full, seed + static_cast<unsigned>(level));
     scenario.begin();
     scenario.work();
     scenario.end();
@@ -242,19 +247,20 @@ int cycles(const Arguments& arguments) {
   const auto disk = make_disk(arguments.at(0), arguments.at(1));
   const auto seed = static_cast<unsigned>(std::stoul(arguments.at(2)));
   processes::Random random(seed);
-  Fault fault;
-  fault.set = [&] { disk->leave(kStep * processes::draw(random, 0, 12)); };
-  fault.lift = [&] { disk->leave(kEnough); };
-  FaultedScenario scenario(disk->root() / "jobs.db", fault, seed);
+  Shortage full;
+  full.fits = fits;
+  full.begin = [&] { disk->leave(kStep * processes::draw(random, 0, 12)); };
+  full.end = [&] { disk->leave(kEnough); };
+  FaultedScenario scenario(disk->root() / "jobs.db", full, seed);
   scenario.begin();
   for (int i = 0; i < std::stoi(arguments.at(3)); ++i) {
     if (i % 3 == 0) {
       scenario.reopen();  // with a new log, as one that is long enough needs no more space
     } else {
-      fault.set();
+      full.begin();
     }
     scenario.work();
-    if (i % 100 == 0) {
+    if (i % 10 == 0) {
       processes::say("tally 0 0 0");  // it does not hang
     }
   }

@@ -58,8 +58,8 @@ rlim_t address_space_in_use() {
 
 // ---- Actors: one life under one limit ----------------------------------------------------------
 
-int work_under(const Arguments& arguments, const Fault& fault) {
-  FaultedScenario scenario(arguments.at(0), fault,
+int work_under(const Arguments& arguments, const Shortage& shortage) {
+  FaultedScenario scenario(arguments.at(0), shortage,
                            static_cast<unsigned>(std::stoul(arguments.at(1))));
   scenario.begin();
   scenario.work();
@@ -67,40 +67,56 @@ int work_under(const Arguments& arguments, const Fault& fault) {
   return scenario.say_tally();
 }
 
+// Or of what our own code asks the system for, and of an earlier commit, which have no code.
+bool is_of_sqlite(const Error& error, int primary) {
+  return error.sqlite_code() == 0 || (error.sqlite_code() & 0xff) == primary;
+}
+
 // The signal would end the process, and is not the library's to change.
 int small_files(const Arguments& arguments) {
   std::signal(SIGXFSZ, SIG_IGN);
   const rlim_t before = usual(RLIMIT_FSIZE);
   const auto bytes = static_cast<rlim_t>(std::stoull(arguments.at(2)));
-  Fault fault;
-  fault.set = [=] { limit(RLIMIT_FSIZE, bytes); };
-  fault.lift = [=] { limit(RLIMIT_FSIZE, before); };
-  return work_under(arguments, fault);
+  Shortage shortage;
+  shortage.begin = [=] { limit(RLIMIT_FSIZE, bytes); };
+  shortage.end = [=] { limit(RLIMIT_FSIZE, before); };
+  // The disk has room: to SQLite it is an I/O error like others, but for the log's shared index.
+  shortage.fits = [](const Error& error) {
+    return ((error.code() == ErrorCode::kIo || error.code() == ErrorCode::kOutcomeUnknown) &&
+            is_of_sqlite(error, SQLITE_IOERR)) ||
+           (error.code() == ErrorCode::kFull && error.sqlite_code() == SQLITE_IOERR_SHMSIZE);
+  };
+  return work_under(arguments, shortage);
 }
 
 int few_descriptors(const Arguments& arguments) {
   const rlim_t before = usual(RLIMIT_NOFILE);
   const auto count = static_cast<rlim_t>(std::stoull(arguments.at(2)));
-  Fault fault;
-  fault.set = [=] { limit(RLIMIT_NOFILE, count); };
-  fault.lift = [=] { limit(RLIMIT_NOFILE, before); };
-  fault.allows_reading = false;  // who reads the workers' locks opens their file
-  return work_under(arguments, fault);
+  Shortage shortage;
+  shortage.begin = [=] { limit(RLIMIT_NOFILE, count); };
+  shortage.end = [=] { limit(RLIMIT_NOFILE, before); };
+  shortage.fits = [](const Error& error) {
+    return error.code() == ErrorCode::kIo && is_of_sqlite(error, SQLITE_CANTOPEN);
+  };
+  shortage.allows_reading = false;  // who reads the workers' locks opens their file
+  shortage.only_inside_calls = true;
+  return work_under(arguments, shortage);
 }
 
 int little_memory(const Arguments& arguments) {
   const rlim_t before = usual(RLIMIT_AS);
   const auto more = static_cast<rlim_t>(std::stoull(arguments.at(2)));
-  Fault fault;
-  fault.set = [=] {
+  Shortage shortage;
+  shortage.begin = [=] {
     ::malloc_trim(0);  // what an earlier call needed is not there for the next one
     limit(RLIMIT_AS, address_space_in_use() + more);
   };
-  fault.lift = [=] { limit(RLIMIT_AS, before); };
-  fault.allows_reading = false;
-  fault.may_be_bad_alloc = true;
-  fault.only_inside_calls = true;
-  return work_under(arguments, fault);
+  shortage.end = [=] { limit(RLIMIT_AS, before); };
+  shortage.fits = [](const Error& error) { return error.code() == ErrorCode::kOutcomeUnknown; };
+  shortage.may_be_bad_alloc = true;
+  shortage.allows_reading = false;
+  shortage.only_inside_calls = true;
+  return work_under(arguments, shortage);
 }
 
 // A thread's stack takes address space, so this many of them can be started and no more.

@@ -274,6 +274,14 @@ std::string Worlds::compare(const Picture& found) {
   return processes::difference(possible_.back().picture(), found);
 }
 
+std::string Worlds::settle(const Picture& found) {
+  std::string difference = compare(found);
+  if (difference.empty()) {
+    std::erase_if(possible_, [&](const Record& each) { return each.picture() != found; });
+  }
+  return difference;
+}
+
 std::string to_string(const Operation& operation) {
   std::string text;
   for (const std::string& word : operation) {

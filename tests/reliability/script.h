@@ -106,6 +106,8 @@ class Worlds {
 
   // "": this is what it may hold; else what is different from the likeliest.
   std::string compare(const Picture& found);
+  // The same, and from now on it is this: where nothing is held in memory.
+  std::string settle(const Picture& found);
   const std::vector<Record>& possible() const { return possible_; }
 
  private:

@@ -93,7 +93,11 @@ ROWS = {
         "G13 fill/free cycles of a tmpfs",
     ],
     "fuzz_test": ["G11 random calls against the model", "G11 inputs of the database fuzzer"],
-    "io_failure_test": ["G4 a call of SQLite fails*"],
+    "io_failure_test": [
+        "G4 a call of SQLite fails, once or for ever",
+        "G4 a read finds the end of the file, once or for ever",
+        "G4 a write finds no room, once or for ever",
+    ],
     "kill_points_test": ["G2 kill -9 before a call of SQLite*", "G2 two kills*"],
     "kill_test": [
         "G1 kill -9 at a random time",
