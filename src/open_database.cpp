@@ -70,13 +70,13 @@ void check_kind(FileKind kind, const std::string& path, bool read_only) {
 
 // Each new name is synced, or a power loss could take the directories with all that is in them.
 void make_directories(const std::string& path) {
+  const auto nearest = sqlite::nearest_directory(path);
   std::vector<std::filesystem::path> missing;
-  std::error_code error;
-  auto directory = std::filesystem::path(path).parent_path();
-  for (; !std::filesystem::exists(directory, error) && !error;
+  for (auto directory = std::filesystem::path(path).parent_path(); directory != nearest;
        directory = directory.parent_path()) {
     missing.push_back(directory);
   }
+  std::error_code error;
   for (; !missing.empty() && !error; missing.pop_back()) {
     std::filesystem::create_directory(missing.back(), error);
     try {
@@ -152,11 +152,15 @@ void check_nobody_works(Connection& connection, const std::string& path) {
   }
 }
 
-// Whoever changes the tables might make them do what no call of ours asks for.
-void check_schema(Connection& connection, const std::string& path) {
+// A table that was changed could run code (generated columns, CHECKs), or lack what our statements
+// rely on.
+void check_schema(Connection& connection, const std::string& path, bool read_only) {
   if (const std::string change = store::schema_change(connection); !change.empty()) {
+    check_kind(store::kind_of(connection), path, read_only);  // it may have been migrated just now
     refuse(ErrorCode::kCorrupt, path,
-           change + ": another program changed the schema, or the file is damaged");
+           change +
+               ": another program changed the schema, or the file is damaged: undo the change, or "
+               "restore a copy");
   }
 }
 
@@ -174,7 +178,7 @@ void make_schema(Connection& connection, const std::string& path) {
     check_nobody_works(connection, path);
     store::migrate(connection);
   }
-  check_schema(connection, path);
+  check_schema(connection, path, false);
   Query(connection, "COMMIT").run();
 }
 
@@ -204,7 +208,7 @@ void check_through_log(const std::string& path, const Options& options,
       Connection connection(path, OpenMode::kReadOnly);
       connection.set_budget(&budget);
       check_kind(store::kind_of(connection), path, true);
-      check_schema(connection, path);
+      check_schema(connection, path, true);
     } catch (const sqlite::Failure& failure) {
       if (failure.primary() == SQLITE_READONLY || failure.primary() == SQLITE_CANTOPEN) {
         refuse(ErrorCode::kIo, path,
@@ -296,7 +300,7 @@ Database open_database(const std::filesystem::path& given, const Options& option
     if (store::kind_of(connection) != FileKind::kOurs) {
       make_schema(connection, path);
     } else {
-      check_schema(connection, path);
+      check_schema(connection, path, false);
     }
     connection.leave_log_at_close(false);  // it is ours
     if (!is_wal(connection)) {

@@ -250,8 +250,7 @@ INSTANTIATE_TEST_SUITE_P(
         CodeCase{SQLITE_CORRUPT, ErrorCode::kCorrupt},
         CodeCase{SQLITE_CORRUPT_INDEX, ErrorCode::kCorrupt},
         CodeCase{SQLITE_CONSTRAINT_CHECK, ErrorCode::kCorrupt},
-        CodeCase{SQLITE_ERROR, ErrorCode::kCorrupt},
-        CodeCase{SQLITE_NOTADB, ErrorCode::kNotADatabase}));
+        CodeCase{SQLITE_ERROR, ErrorCode::kCorrupt}, CodeCase{SQLITE_NOTADB, ErrorCode::kCorrupt}));
 
 TEST_F(RetryTest, WhatIsNotSQLitesGoesThroughAtOnce) {
   sqlite::WaitBudget budget(clock, 10s);

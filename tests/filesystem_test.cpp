@@ -53,7 +53,7 @@ struct System {
 };
 
 System& answers() {
-  static System the_system;
+  static System& the_system = *new System;  // asked until the very end of the process
   return the_system;
 }
 
@@ -142,9 +142,9 @@ ssize_t pwrite(int fd, const void* from, std::size_t size, off_t at) {
 // By which SQLite writes.
 ssize_t pwrite64(int fd, const void* from, std::size_t size, off64_t at) {
   using namespace progress_tracker;
-  return fails("pwrite64", fd)
-             ? -1
-             : next<ssize_t(int, const void*, std::size_t, off64_t)>("pwrite64")(fd, from, size, at);
+  return fails("pwrite64", fd) ? -1
+                               : next<ssize_t(int, const void*, std::size_t, off64_t)>("pwrite64")(
+                                     fd, from, size, at);
 }
 
 int fcntl(int fd, int command, ...) {
@@ -535,7 +535,10 @@ TEST_F(FilesystemTest, AQuotaThatIsUsedUpIsAFullDisk) {
   EXPECT_THAT([&] { tracker.claim_images(job, 1); }, ThrowsError(ErrorCode::kFull));
   refuse_nothing();
   EXPECT_EQ(tracker.get_status_counts(job), (StatusCounts{2, 1, 0, 0}));
-  EXPECT_EQ(tracker.claim_images(job, 3).size(), 2U);
+  EXPECT_EQ(tracker.claim_images(job, 1).size(), 1U);
+  refuse("pwrite64", database.native() + "-wal", EIO);
+  EXPECT_THAT([&] { tracker.claim_images(job, 1); }, ThrowsError(ErrorCode::kOutcomeUnknown));
+  refuse_nothing();
 }
 
 TEST_F(FilesystemTest, ARefusedWorkersFileLeavesNoDescriptorOpen) {

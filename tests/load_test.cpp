@@ -719,8 +719,7 @@ TEST_F(LoadTest, AJobThatALiveWorkerLoadsCannotBeRemoved) {
   expect_no_leftovers();
 }
 
-// ---- A job that is fed by another, loaded in pieces
-// ----------------------------------------------
+// ---- A job that is fed by another, loaded in pieces ---------------------------------------------
 
 class ChainLoadTest : public LoadTest {
  protected:
@@ -766,7 +765,7 @@ TEST_F(ChainLoadTest, TakesWhatCompletesMeanwhileExactlyOnce) {
   expect_no_leftovers();
 }
 
-// By those that complete now, the walk over the completed images has gone.
+// The walk over the completed images has already passed those that complete now.
 TEST_F(ChainLoadTest, TakesTheBacklogOfWhatItHasGoneBy) {
   std::int64_t backlog = 0;
   BetweenPieces clock(1, [&] {

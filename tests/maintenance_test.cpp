@@ -615,7 +615,7 @@ TEST_F(MaintenanceTest, ASnapshotThatFailsLeavesNothingBehind) {
 
   const int result = test::in_child([&] {
     std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit small{.rlim_cur = 8192, .rlim_max = 8192};
+    const rlimit small{.rlim_cur = 40'000, .rlim_max = 40'000};  // room for the log's index
     test::require(::setrlimit(RLIMIT_FSIZE, &small) == 0, "a limit");
     const auto error = test::error_of([&] { snapshot(database, place / "copy.db"); });
     test::require(error.has_value() && error->code() == ErrorCode::kIo, "the copy fails");

@@ -27,6 +27,7 @@
 
 #include "progress_tracker/maintenance.h"
 #include "progress_tracker/progress_tracker.h"
+#include "schema_of_0_1_0.h"
 #include "store/schema.h"
 #include "support.h"
 
@@ -695,6 +696,43 @@ TEST_F(OpenTest, BringsADatabaseOfVersion1UpToDate) {
   EXPECT_EQ(Outsider(old).run(schema), Outsider(directory / "new.db").run(schema));
 }
 
+// Two images, of which one was completed.
+constexpr const char* kJobOf010 = R"sql(
+INSERT INTO job (name, ready, published, started, created_at, updated_at)
+VALUES ('old', 1, 2, 1, 0, 0);
+INSERT INTO split (id, job_id, name, total, completed) VALUES (1, 1, 'train', 2, 1);
+INSERT INTO directory (id, job_id, path) VALUES (1, 1, 'd/');
+INSERT INTO image (id, directory, name, split) VALUES (4294967297, 1, 'a.png', 1),
+                                                      (4294967298, 1, 'b.png', 1);
+INSERT INTO state (id, status, split, attempts, deaths, started_at, changed_at)
+VALUES (4294967297, 2, 1, 1, 0, 0, 0);
+)sql";
+
+TEST_F(OpenTest, AFileOfRelease010IsUsed) {
+  const auto old = directory / "old.db";
+  Outsider(old).run(std::string(test::kSchemaOf010) + kJobOf010);
+
+  for (const char* when : {"brought up to date", "opened again"}) {
+    SCOPED_TRACE(when);
+    ProgressTracker tracker(old);
+    EXPECT_EQ(tracker.get_status_counts(JobId{1}), (StatusCounts{1, 0, 1, 0}));
+    EXPECT_EQ(tracker.get_image_id(JobId{1}, "d/b.png"), ImageId{4294967298});
+    EXPECT_TRUE(examine(old).healthy());
+  }
+  ProgressTracker tracker(old);
+  tracker.complete(tracker.claim_images(JobId{1}).at(0));
+  EXPECT_EQ(tracker.get_status_counts(JobId{1}), (StatusCounts{0, 0, 2, 0}));
+}
+
+TEST_F(OpenTest, IsBroughtUpToDateWithoutItsViewsToo) {
+  const auto old = directory / "old.db";
+  Outsider(old).run(std::string(test::kSchemaOf010) + kJobOf010 + "DROP VIEW progress");
+
+  EXPECT_EQ(ProgressTracker(old).list_jobs().size(), 1U);
+
+  EXPECT_EQ(Outsider(old).number("SELECT pending FROM progress"), 1);
+}
+
 // What it writes stays in the log, whatever its size: only our own checkpoint is safe.
 TEST_F(OpenTest, BringingUpToDateCheckpointsNothing) {
   const auto old = directory / "old.db";
@@ -740,7 +778,9 @@ TEST_F(OpenTest, WhatWasChangedInTheTablesIsNamed) {
   make_database(directory / "jobs.db");
   const auto opening = [&] { ProgressTracker tracker(directory / "jobs.db"); };
   const std::string start = "open: " + (directory / "jobs.db").native() + ": ";
-  const std::string end = ": another program changed the schema, or the file is damaged";
+  const std::string end =
+      ": another program changed the schema, or the file is damaged: undo the change, or restore a "
+      "copy";
 
   Outsider(directory / "jobs.db").run("ALTER TABLE worker ADD COLUMN more INTEGER");
   EXPECT_EQ(test::error_of(opening)->what(), start + "table worker is not as it was made" + end);

@@ -48,7 +48,8 @@ class Error : public std::runtime_error {
 
   ErrorCode code() const noexcept;
 
-  // SQLite's extended result code where it caused the error, else 0.
+  // SQLite's extended result code where it caused the error, else 0. SQLITE_FULL also for a quota
+  // that is used up, which SQLite does not tell from other errors of writing.
   int sqlite_code() const noexcept;
 
  private:

@@ -26,9 +26,8 @@
 //
 //   A limit of 0 gives an empty result; one above INT64_MAX means all.
 //
-//   A call that goes to a database may throw kBusy, kFull, kIo, kOutcomeUnknown, kCorrupt,
-//   kNotADatabase (something was written over the file's beginning) or kDatabaseMoved (error.h),
-//   and std::bad_alloc.
+//   A call that goes to a database may throw kBusy, kFull, kIo, kOutcomeUnknown, kCorrupt or
+//   kDatabaseMoved (error.h), and std::bad_alloc.
 #ifndef PROGRESS_TRACKER_TRACKER_H_
 #define PROGRESS_TRACKER_TRACKER_H_
 

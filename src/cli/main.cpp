@@ -73,7 +73,8 @@ const char* advice_for(ErrorCode code) {
     case ErrorCode::kIo:
       return "run the same command again once the cause is gone; nothing recorded is lost";
     case ErrorCode::kCorrupt:
-      return "keep the file and those beside it as they are, and restore a backup";
+      return "keep the file and those beside it as they are; if nothing else helps, restore a "
+             "backup";
     default:
       return nullptr;
   }

@@ -108,18 +108,21 @@ void Connection::fail(int code, const char* sql) const {
     throw std::bad_alloc();
   }
   // SQLite knows a full disk, and not a quota that is used up.
-  const bool quota = code == SQLITE_IOERR_WRITE && last_write_met(EDQUOT);
-  const std::string cause = quota ? std::strerror(EDQUOT) : sqlite3_errmsg(db_);
+  const bool quota = code == SQLITE_IOERR_WRITE && files_met(EDQUOT);
+  std::string cause = quota ? std::strerror(EDQUOT) : sqlite3_errmsg(db_);
+  if (code == SQLITE_IOERR_SHMSIZE) {
+    cause = "the shared index of the log cannot grow";
+  }
   throw Failure(quota ? SQLITE_FULL : code, cause + " [" + sql + "]");
 }
 
 // Not by sqlite3_system_errno(), which a COMMIT does not set.
-bool Connection::last_write_met(int error) const {
+bool Connection::files_met(int error) const {
   for (const int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
     sqlite3_file* file = nullptr;
     int last = 0;
     sqlite3_file_control(db_, "main", which, static_cast<void*>(&file));
-    if (file != nullptr && file->pMethods != nullptr &&
+    if (file != nullptr && file->pMethods != nullptr && file->pMethods->xFileControl != nullptr &&
         file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &last) == SQLITE_OK &&
         last == error) {
       return true;

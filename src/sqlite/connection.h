@@ -116,8 +116,10 @@ class Connection {
  private:
   static int on_busy(void* self, int tries);
   static int on_commit_to_wal(void* self, sqlite3* db, const char* schema, int frames);
-  // Whether the last call of the system that failed for one of the files failed with this errno.
-  bool last_write_met(int error) const;
+  // Whether this errno is the last one that the system gave for the database or its log. After a
+  // write that failed it is that write's: a worker's connection writes to the log alone, and one
+  // that checkpoints to the database alone.
+  bool files_met(int error) const;
 
   struct Finalize {
     void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }

@@ -171,6 +171,15 @@ std::optional<FileId> file_id(const std::string& path) {
   return FileId{.device = info.st_dev, .inode = info.st_ino};
 }
 
+std::filesystem::path nearest_directory(const std::string& path) {
+  auto directory = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  while (!std::filesystem::exists(directory, error) && !error) {
+    directory = directory.parent_path();
+  }
+  return directory;
+}
+
 std::string check_place(const std::string& path) {
   struct statx info {};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_TYPE | STATX_NLINK, &info) == 0) {
@@ -186,16 +195,10 @@ std::string check_place(const std::string& path) {
           ErrorCode::kUnsupportedFilesystem, path,
           "is a mount point by itself, so its side files would not be shared: mount its directory");
     }
-  } else if (errno != ENOENT && errno != ENOTDIR) {
+  } else if (errno != ENOENT) {
     refuse(ErrorCode::kIo, path, std::strerror(errno));
   }
-  // What will be made of it comes to lie where the nearest of them is.
-  auto directory = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  while (!std::filesystem::exists(directory, error) && !error) {
-    directory = directory.parent_path();
-  }
-  return check_filesystem(path, directory.native());
+  return check_filesystem(path, nearest_directory(path).native());
 }
 
 bool creation_was_cut_off(const std::string& path) {

@@ -22,10 +22,14 @@ struct FileId {
 };
 std::optional<FileId> file_id(const std::string& path);
 
+// The directory that the file is in, or, if that is still to be made, the nearest one above it that
+// is there or cannot be examined.
+std::filesystem::path nearest_directory(const std::string& path);
+
 // Refuses a place where SQLite's locks or shared memory would not be shared by all who use the
 // file. For a file: not a regular one (kNotADatabase), several hard links, a mount point of its
-// own; for both, a network file system (kUnsupportedFilesystem). The file and its directories need
-// not be there. Returns a warning, or "".
+// own; for both, a network file system (kUnsupportedFilesystem). Where the file's directory is not
+// there, the nearest one decides, below which it will be made. Returns a warning, or "".
 std::string check_place(const std::string& path);
 
 // Whether the file is what a death or a power loss has left of the very first transaction in it:

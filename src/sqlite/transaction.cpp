@@ -15,7 +15,7 @@ ErrorCode code_of(const Failure& failure) {
     return ErrorCode::kDatabaseMoved;
   }
   if (failure.code() == SQLITE_IOERR_SHMSIZE) {
-    return ErrorCode::kFull;  // there is no room for the log's shared index to grow
+    return ErrorCode::kFull;  // nearly always: there is no room for the log's index to grow
   }
   switch (failure.primary()) {
     case SQLITE_BUSY:
@@ -26,9 +26,8 @@ ErrorCode code_of(const Failure& failure) {
       return ErrorCode::kReadOnly;
     case SQLITE_FULL:
       return ErrorCode::kFull;
-    case SQLITE_NOTADB:
-      return ErrorCode::kNotADatabase;
     case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:      // the header said that it is ours
     case SQLITE_CONSTRAINT:  // our statements break no rule on a sound file
     case SQLITE_ERROR:       // nor do they name a table that a sound file lacks
     case SQLITE_MISMATCH:

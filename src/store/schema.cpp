@@ -188,13 +188,44 @@ FROM batch JOIN job ON job.id = batch.job_id
 WHERE job.name IS NOT NULL AND job.ready = 1;
 )sql";
 
+// What 0.1.0 made of the tables that have got more CHECKs since; files that it made keep theirs.
+constexpr char kTablesOf010Sql[] = R"sql(
+CREATE TABLE job (
+  id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id BETWEEN 1 AND 0x7fffffff),
+  name TEXT UNIQUE,
+  upstream INTEGER REFERENCES job (id) CHECK (upstream <> id),
+  ready INTEGER NOT NULL CHECK (ready BETWEEN 0 AND 1),
+  loader INTEGER,
+  published INTEGER NOT NULL DEFAULT 0 CHECK (published BETWEEN 0 AND 0xffffffff),
+  started INTEGER NOT NULL DEFAULT 0 CHECK (started BETWEEN 0 AND published),
+  batched INTEGER NOT NULL DEFAULT 0 CHECK (batched BETWEEN 0 AND published),
+  scanned INTEGER NOT NULL DEFAULT 0,
+  processed_count INTEGER NOT NULL DEFAULT 0 CHECK (processed_count >= 0),
+  error_count INTEGER NOT NULL DEFAULT 0 CHECK (error_count >= 0),
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE state (
+  id INTEGER PRIMARY KEY REFERENCES image (id),
+  status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 3),
+  split INTEGER NOT NULL,
+  attempts INTEGER NOT NULL CHECK (attempts > 0),
+  deaths INTEGER NOT NULL CHECK (deaths >= 0),
+  worker INTEGER,
+  started_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  CHECK ((status = 1) = (worker IS NOT NULL))
+) STRICT;
+)sql";
+
 // As sqlite.org/lang_altertable.html has it for what ALTER TABLE cannot do. `state` and the others
 // refer to `image` by its name.
 constexpr char kRenameImageSql[] = R"sql(
-DROP VIEW jobs;
-DROP VIEW images;
-DROP VIEW progress;
-DROP VIEW batches;
+DROP VIEW IF EXISTS jobs;
+DROP VIEW IF EXISTS images;
+DROP VIEW IF EXISTS progress;
+DROP VIEW IF EXISTS batches;
 ALTER TABLE image RENAME TO image_before;
 )sql";
 constexpr char kCopyImagesSql[] = R"sql(
@@ -215,7 +246,8 @@ std::uint32_t ask(Connection& connection, const char* sql) {
 }
 
 // What SQLite keeps of each CREATE in `sql`, all of it but the semicolon, by what it makes: "table
-// job", "index job_upstream".
+// job", "index job_upstream". Of our own constants: there is no other kind of CREATE in them, and
+// no semicolon inside a statement.
 std::map<std::string, std::string_view> statements_in(std::string_view sql) {
   constexpr std::string_view kTable = "CREATE TABLE ";
   constexpr std::string_view kIndex = "CREATE INDEX ";
@@ -266,13 +298,15 @@ std::string schema_change(Connection& connection) {
   while (query.next()) {
     found.emplace(query.text(0), query.text(1));
   }
+  const auto earlier = statements_in(kTablesOf010Sql);
   for (const char* sql : {kCreateImageTablesSql, kCreateTablesSql}) {
     for (const auto& [name, statement] : statements_in(sql)) {
-      const auto same = found.find(name);
-      if (same == found.end()) {
+      const auto its = found.find(name);
+      if (its == found.end()) {
         return name + " is missing";
       }
-      if (same->second != statement) {
+      const auto before = earlier.find(name);
+      if (its->second != statement && (before == earlier.end() || its->second != before->second)) {
         return name + " is not as it was made";
       }
     }

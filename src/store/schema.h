@@ -82,8 +82,8 @@ FileKind kind_of(std::uint32_t application_id, std::uint32_t user_version);
 // is not somebody else's.
 FileKind kind_of(sqlite::Connection& connection);
 
-// Which table or index of this version the file lacks, or has otherwise than create_schema() makes
-// it; "": none. What others have added to the file, and the views, which are for others, are not
+// Which table or index of this version the file lacks, or has otherwise than this library has ever
+// made it; "": none. What others have added to the file, and the views, which are for others, are not
 // looked at.
 std::string schema_change(sqlite::Connection& connection);
 

@@ -48,8 +48,8 @@ Status status_in(const Query& query, int column, ImageId image) {
 int times_in(const Query& query, int column, ImageId image) {
   const std::int64_t times = query.integer(column);
   if (times < 0 || times > std::numeric_limits<int>::max()) {
-    sqlite::fail_corrupt(describe(image) + " cannot have been started, or left by a death, " +
-                         std::to_string(times) + " times");
+    sqlite::fail_corrupt(describe(image) + " cannot have " + std::to_string(times) +
+                         " attempts or deaths");
   }
   return static_cast<int>(times);
 }

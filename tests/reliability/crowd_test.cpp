@@ -150,7 +150,7 @@ TEST(Crowd, LosesNothingAndDoesNothingTwice) {
   unsigned seed = processes::test_seed();
   Row row("G7",
           "calls by " + std::to_string(processes) + " processes of 4 threads that do everything");
-  Row log("G9", "MiB of log beside " + std::to_string(processes) + " processes");
+  Row log("G9", "KiB of log beside " + std::to_string(processes) + " processes");
   std::int64_t claims = 0;
   std::uintmax_t largest = 0;
   int rounds = 0;
@@ -175,7 +175,7 @@ TEST(Crowd, LosesNothingAndDoesNothingTwice) {
     row.wrong += crowd.wrong();
     row.remark = std::to_string(claims) + " images claimed, " + std::to_string(snapshots) +
                  " snapshots recounted";
-    log.count = static_cast<std::int64_t>(largest / 1024 / 1024);
+    log.count = static_cast<std::int64_t>(largest / 1024);
     log.wrong = largest > kMostLog ? 1 : 0;
     ASSERT_FALSE(testing::Test::HasFailure());
   }

@@ -39,6 +39,10 @@ std::string name_of(Kind kind) {
   return "a call of SQLite fails";
 }
 
+bool is_of_opening(const Error& error) {
+  return std::string_view(error.what()).starts_with("open: ");
+}
+
 // What the tracker may make of it.
 bool fits(Kind kind, const Error& error) {
   const ErrorCode code = error.code();
@@ -47,9 +51,11 @@ bool fits(Kind kind, const Error& error) {
     case Kind::kDiskFull:
       return code == ErrorCode::kFull && sqlite_code == SQLITE_FULL;
     case Kind::kShortRead:
-      // SQLite takes a page of zeros for a damaged one, and a first page of zeros for a file of
-      // somebody else. In the log, whose size it has asked for, there is nothing to be missing.
-      return code == ErrorCode::kCorrupt || code == ErrorCode::kNotADatabase ||
+      // SQLite takes a page of zeros for a damaged one; we, at the door, a first page of zeros for
+      // a file of somebody else. In the log, whose size SQLite has asked for, nothing can be
+      // missing.
+      return code == ErrorCode::kCorrupt ||
+             (code == ErrorCode::kNotADatabase && is_of_opening(error)) ||
              (code == ErrorCode::kIo && error.sqlite_code() == SQLITE_IOERR_SHORT_READ);
     case Kind::kIoError:
       break;

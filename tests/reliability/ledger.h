@@ -40,8 +40,8 @@ class Ledger {
 
   // ---- By the test ----
 
-  // To be called before the owner's process is killed: whoever is given its images afterwards then
-  // knows that it may be dead, and whoever was given them before knows that it was not.
+  // To be called just before the owner's process is killed: whoever was given its images before
+  // knows that it was alive. Whoever is given them between this call and the death is not seen.
   void will_die(int owner) { head().doomed[owner].store(true); }
   void end() { head().over.store(true); }
 

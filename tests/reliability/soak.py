@@ -57,7 +57,7 @@ ROWS = {
     ],
     "crowd_test": [
         "G7 calls by * that do everything",
-        "G9 MiB of log beside *",
+        "G9 KiB of log beside *",
         "G9 long readers under which the log grew",
         "G10 first opens by *",
         "G16 claims by workers that are killed*",

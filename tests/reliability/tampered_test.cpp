@@ -122,7 +122,7 @@ TEST_F(TamperedTest, MoreImagesThanAJobCanHaveAreNotShown) {
   EXPECT_THAT([&] { tracker.list_jobs(); }, ThrowsError(ErrorCode::kCorrupt));
 }
 
-// A split without images is not shown; one that has lost some is.
+// A split without images is left out; one that has fewer than none is damage.
 TEST_F(TamperedTest, ASplitOfFewerThanNoImagesIsNotPassedOver) {
   run("INSERT INTO split (job_id, name, total) VALUES (1, 'another', -1)");
   ProgressTracker tracker(database());
