@@ -75,7 +75,8 @@ TEST_P(AllocationTest, ThatFailsIsAnErrorAndNothingMore) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
   const Memory memory = std::get<1>(GetParam());
   const bool is_sampled = scenario_.extent == Extent::kLengthy || memory == Memory::kBoth;
-  const std::int64_t step = sized(scenario_.extent == Extent::kBasic ? 7 : 97, is_sampled ? 7 : 1);
+  const std::int64_t step =
+      kThinning * sized(scenario_.extent == Extent::kBasic ? 7 : 97, is_sampled ? 7 : 1);
   std::int64_t points = 0;
   for (const bool for_ever : {false, true}) {
     if (memory == Memory::kBoth && !for_ever) {

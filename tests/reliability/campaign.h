@@ -18,6 +18,13 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
+// One thread's calls tell ThreadSanitizer nothing, and take it many times as long.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr std::int64_t kThinning = 20;
+#else
+inline constexpr std::int64_t kThinning = 1;
+#endif
+
 // One line of the table that `cmake/bootstrap.sh soak` prints: of what goal, what was tried, how
 // often, and how often it went wrong: at least once in a test that has failed. Appended to the file
 // that PROGRESS_TRACKER_TEST_REPORT names (nothing is written without it), and said on standard

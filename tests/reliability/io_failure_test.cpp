@@ -158,8 +158,8 @@ class IoFailureTest : public testing::TestWithParam<Scenario> {
 TEST_P(IoFailureTest, IsAnErrorAndNothingMore) {
   SCOPED_TRACE("PROGRESS_TRACKER_TEST_SEED=" + std::to_string(seed_));
   const bool is_lengthy = scenario_.extent == Extent::kLengthy;
-  const int usual_step =
-      scenario_.extent == Extent::kBasic ? 1 : static_cast<int>(sized(is_lengthy ? 46 : 23, 1));
+  const std::int64_t fast = scenario_.extent == Extent::kBasic ? 1 : is_lengthy ? 46 : 23;
+  const int usual_step = static_cast<int>(kThinning * sized(fast, 1));
   for (const Kind kind : {Kind::kIoError, Kind::kDiskFull, Kind::kShortRead}) {
     // Most of a lengthy one's reads are those of one log, page by page.
     const int step = kind == Kind::kShortRead && is_lengthy ? 10 * usual_step : usual_step;
