@@ -16,7 +16,6 @@ import tempfile
 import termios
 import time
 import unittest
-import unittest.mock
 
 TOOL = ""
 DEADLINE_S = 60  # for what should take no time at all
@@ -734,12 +733,8 @@ class StopTest(ToolTest):
 
     def test_the_third_signal_does_not_wait_for_the_database(self):
         # Nor for its threads, which ThreadSanitizer would call a leak.
-        options = os.environ.get("TSAN_OPTIONS", "")
-        with unittest.mock.patch.dict(os.environ,
-                                      TSAN_OPTIONS=options + ":report_thread_leaks=0"):
-            self.end_by_a_third_signal()
-
-    def end_by_a_third_signal(self):
+        options = self.environment.get("TSAN_OPTIONS", "")
+        self.environment["TSAN_OPTIONS"] = options + ":report_thread_leaks=0"
         process = self.start_logged_run(
             script="trap '' TERM; echo $$ >> runs; while :; do sleep 0.01; done")
         other = sqlite3.connect(self.path("progress.db"), isolation_level=None)
