@@ -41,7 +41,8 @@ class Choices {
   }
   // As they come, at most 255.
   std::string bytes() {
-    const std::size_t size = std::min(below(256), left_.size());
+    const std::size_t wanted = below(256);
+    const std::size_t size = std::min(wanted, left_.size());  // of what is left after that choice
     std::string taken(left_.begin(), left_.begin() + static_cast<std::ptrdiff_t>(size));
     left_ = left_.subspan(size);
     return taken;
