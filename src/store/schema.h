@@ -83,8 +83,8 @@ FileKind kind_of(std::uint32_t application_id, std::uint32_t user_version);
 FileKind kind_of(sqlite::Connection& connection);
 
 // Which table or index of this version the file lacks, or has otherwise than this library has ever
-// made it; "": none. What others have added to the file, and the views, which are for others, are not
-// looked at.
+// made it; "": none. What others have added to the file is not looked at, nor are the views, which
+// are for others.
 std::string schema_change(sqlite::Connection& connection);
 
 // Makes tables, views and identity in an empty database, inside the caller's transaction.
