@@ -532,7 +532,11 @@ TEST_F(FilesystemTest, AQuotaThatIsUsedUpIsAFullDisk) {
   ProgressTracker tracker(database);
   tracker.claim_images(job, 1);
   refuse("pwrite64", database.native() + "-wal", EDQUOT);
-  EXPECT_THAT([&] { tracker.claim_images(job, 1); }, ThrowsError(ErrorCode::kFull));
+  const auto error = test::error_of([&] { tracker.claim_images(job, 1); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kFull);
+  EXPECT_EQ(error->sqlite_code(), SQLITE_FULL);
+  EXPECT_THAT(error->what(), HasSubstr(std::strerror(EDQUOT)));
   refuse_nothing();
   EXPECT_EQ(tracker.get_status_counts(job), (StatusCounts{2, 1, 0, 0}));
   EXPECT_EQ(tracker.claim_images(job, 1).size(), 1U);
