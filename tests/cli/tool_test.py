@@ -112,7 +112,7 @@ class ToolTest(unittest.TestCase):
         try:
             with open(f"/proc/{int(process)}/stat", encoding="utf-8", errors="replace") as file:
                 return file.read().rpartition(") ")[2][0]
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # or gone once it was opened
             return "X"
 
     def is_running(self, process):
