@@ -2,6 +2,8 @@
 
 #include <thread>
 
+#include "undestroyed.h"
+
 namespace progress_tracker {
 namespace {
 
@@ -18,14 +20,12 @@ class SystemClock final : public Clock {
   }
 };
 
+constinit Undestroyed<SystemClock> system_clock;
+
 }  // namespace
 
 Clock::~Clock() = default;
 
-Clock& Clock::system() {
-  // Never destroyed: a tracker that is a static object may need it at exit.
-  static auto* const clock = new SystemClock;
-  return *clock;
-}
+Clock& Clock::system() { return system_clock.value; }
 
 }  // namespace progress_tracker

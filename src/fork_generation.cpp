@@ -10,49 +10,55 @@
 #include <new>
 #include <vector>
 
+#include "undestroyed.h"
+
 namespace progress_tracker {
 namespace {
 
 struct ForkState {
   std::atomic<std::uint64_t> generation{0};
 
-  std::mutex mutex;
-  std::vector<int> descriptors;  // guarded by mutex, which the forking thread holds across fork()
+  std::mutex mutex;  // held by the forking thread across fork()
+  // Guarded by mutex.
+  bool watched{false};
+  std::vector<int> descriptors;
 };
 
-// fork() has no argument, so what its handlers need has to be found without one. Never destroyed: a
-// fork() may come while static objects are being destroyed. Made without memory, so that asking for
-// it cannot fail.
-union Undestroyed {
-  constexpr Undestroyed() : state{} {}
-  ~Undestroyed() {}  // NOLINT(modernize-use-equals-default): that would be deleted
-  ForkState state;
-};
-constinit Undestroyed undestroyed;
+// fork() has no argument, so what its handlers need has to be found without one.
+constinit Undestroyed<ForkState> undestroyed;
 
-ForkState& fork_state() noexcept { return undestroyed.state; }
+ForkState& fork_state() noexcept { return undestroyed.value; }
+
+void before_fork() { fork_state().mutex.lock(); }
+void after_in_parent() { fork_state().mutex.unlock(); }
+void after_in_child() {
+  ForkState& state = fork_state();
+  state.generation.fetch_add(1, std::memory_order_relaxed);
+  for (const int fd : state.descriptors) {
+    ::close(fd);
+  }
+  state.descriptors.clear();
+  state.mutex.unlock();
+}
+
+bool register_fork_handlers() noexcept {
+  ForkState& state = fork_state();
+  const std::lock_guard lock(state.mutex);
+  state.watched =
+      state.watched || ::pthread_atfork(before_fork, after_in_parent, after_in_child) == 0;
+  return state.watched;
+}
+
+// Before there can be a second thread: a fork() that is under way runs no handler registered since,
+// and would leave the child the mutex as another thread has it.
+[[maybe_unused]] const bool registered_at_load = register_fork_handlers();
 
 }  // namespace
 
 void watch_forks() {
-  static const bool watched = [] {
-    const int error =
-        pthread_atfork([] { fork_state().mutex.lock(); }, [] { fork_state().mutex.unlock(); },
-                       [] {
-                         ForkState& child = fork_state();
-                         child.generation.fetch_add(1, std::memory_order_relaxed);
-                         for (const int fd : child.descriptors) {
-                           ::close(fd);
-                         }
-                         child.descriptors.clear();
-                         child.mutex.unlock();
-                       });
-    if (error != 0) {
-      throw std::bad_alloc();
-    }
-    return true;
-  }();
-  static_cast<void>(watched);
+  if (!register_fork_handlers()) {
+    throw std::bad_alloc();
+  }
 }
 
 std::uint64_t fork_generation() noexcept {

@@ -6,7 +6,8 @@
 
 namespace progress_tracker {
 
-// From the first call on, forks are noticed. Throws std::bad_alloc.
+// Forks are noticed from the start of the program on. Throws std::bad_alloc where they could not
+// be. To be called by a constructor of a static object, too, which may come before that.
 void watch_forks();
 
 // A number that changes in the child at every fork() since. What was made under another number

@@ -18,6 +18,7 @@
 #include "log_internal.h"
 #include "progress_tracker/rules.h"
 #include "progress_tracker/trace.h"
+#include "undestroyed.h"
 
 namespace progress_tracker {
 namespace internal {
@@ -37,7 +38,10 @@ struct HandlerSlot {
   std::mutex spdlog;  // held while its registry is asked, and while our own logger writes
 };
 
-HandlerSlot& handler_slot();
+// Destructors of a program's static objects may still log.
+constinit Undestroyed<HandlerSlot> undestroyed;
+
+HandlerSlot& handler_slot() noexcept { return undestroyed.value; }
 
 // Both locks are held over a fork: in the child there is no other thread to let them go.
 void lock_for_fork() {
@@ -49,15 +53,10 @@ void unlock_after_fork() {
   handler_slot().spdlog.unlock();
 }
 
-// Never destroyed: destructors of a program's static objects may still log.
-HandlerSlot& handler_slot() {
-  static auto* const slot = [] {
-    auto* made = new HandlerSlot;
+// At load for the reason given in fork_generation.cpp. Without it, messages are logged all the
+// same.
+[[maybe_unused]] const int registered_at_load =
     ::pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
-    return made;
-  }();
-  return *slot;
-}
 
 std::shared_ptr<const Handler> current_handler() {
   HandlerSlot& slot = handler_slot();

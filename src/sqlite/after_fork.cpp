@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <mutex>
 #include <new>
 
 #include "fork_generation.h"
+#include "undestroyed.h"
 
 namespace progress_tracker::sqlite {
 namespace {
@@ -43,30 +45,60 @@ constexpr auto kStaticMutexes =
                         SQLITE_MUTEX_STATIC_PRNG, SQLITE_MUTEX_STATIC_MAIN, SQLITE_MUTEX_STATIC_LRU,
                         SQLITE_MUTEX_STATIC_PMEM, SQLITE_MUTEX_STATIC_MEM});
 
-void lock_static_mutexes() {
-  for (const int id : kStaticMutexes) {
-    sqlite3_mutex_enter(sqlite3_mutex_alloc(id));
+struct State {
+  std::mutex mutex;  // held by the forking thread across fork()
+  // Guarded by mutex.
+  bool registered{false};
+  bool initialized{false};  // SQLite is, so that its mutexes are there
+};
+
+constinit Undestroyed<State> undestroyed;
+
+State& state() noexcept { return undestroyed.value; }
+
+void before_fork() {
+  state().mutex.lock();
+  if (state().initialized) {
+    for (const int id : kStaticMutexes) {
+      sqlite3_mutex_enter(sqlite3_mutex_alloc(id));
+    }
   }
 }
 
-void unlock_static_mutexes() {
-  for (auto id = kStaticMutexes.rbegin(); id != kStaticMutexes.rend(); ++id) {
-    sqlite3_mutex_leave(sqlite3_mutex_alloc(*id));
+void after_fork() {
+  if (state().initialized) {
+    for (auto id = kStaticMutexes.rbegin(); id != kStaticMutexes.rend(); ++id) {
+      sqlite3_mutex_leave(sqlite3_mutex_alloc(*id));
+    }
   }
+  state().mutex.unlock();
 }
+
+// Initializing SQLite too early would take sqlite3_config() from the program.
+bool register_fork_handlers() noexcept {
+  const std::lock_guard lock(state().mutex);
+  state().registered =
+      state().registered || ::pthread_atfork(before_fork, after_fork, after_fork) == 0;
+  return state().registered;
+}
+
+// At load for the reason given in fork_generation.cpp.
+[[maybe_unused]] const bool registered_at_load = register_fork_handlers();
 
 }  // namespace
 
 void prepare_for_forks() {
   watch_forks();
-  static const bool registered = [] {
-    if (sqlite3_initialize() != SQLITE_OK ||
-        pthread_atfork(lock_static_mutexes, unlock_static_mutexes, unlock_static_mutexes) != 0) {
+  if (!register_fork_handlers()) {
+    throw std::bad_alloc();
+  }
+  {
+    const std::lock_guard lock(state().mutex);
+    state().initialized = state().initialized || sqlite3_initialize() == SQLITE_OK;
+    if (!state().initialized) {
       throw std::bad_alloc();
     }
-    return true;
-  }();
-  static_cast<void>(registered);
+  }
   if (fork_generation() == 0) {
     return;
   }

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <tuple>
 
 #include "sqlite/connection.h"
@@ -18,24 +17,20 @@ inline constexpr std::size_t kRowsAtOnce = 64;
 
 // A statement that inserts one row, and one that inserts kRowsAtOnce.
 struct InsertSql {
-  // `insert` as "INSERT INTO t (a, b)", `row` as "(?, ?)".
-  InsertSql(const std::string& insert, const std::string& row);
-
-  std::string one;
-  std::string many;
+  const char* one;
+  const char* many;
 };
 
 // Gathers rows; what bytes they refer to must stay until they are inserted.
 template <typename... Columns>
 class Inserter {
  public:
-  Inserter(sqlite::Connection& connection, const InsertSql& sql)
-      : connection_(connection), sql_(sql) {}
+  Inserter(sqlite::Connection& connection, InsertSql sql) : connection_(connection), sql_(sql) {}
 
   void add(const Columns&... columns) {
     rows_[count_++] = {columns...};
     if (count_ == kRowsAtOnce) {
-      sqlite::Query insert(connection_, sql_.many.c_str());
+      sqlite::Query insert(connection_, sql_.many);
       for (std::size_t i = 0; i < kRowsAtOnce; ++i) {
         bind(insert, i * sizeof...(Columns), rows_[i]);
       }
@@ -46,7 +41,7 @@ class Inserter {
 
   // Inserts what is left.
   void finish() {
-    sqlite::Query insert(connection_, sql_.one.c_str());
+    sqlite::Query insert(connection_, sql_.one);
     for (std::size_t i = 0; i < count_; ++i) {
       bind(insert, 0, rows_[i]);
       insert.run_again();
@@ -63,7 +58,7 @@ class Inserter {
   }
 
   sqlite::Connection& connection_;
-  const InsertSql& sql_;
+  const InsertSql sql_;
   std::array<Row, kRowsAtOnce> rows_;
   std::size_t count_{0};
 };
@@ -71,19 +66,13 @@ class Inserter {
 // id, directory, name, split
 class ImageInserter : public Inserter<std::int64_t, std::int64_t, sqlite::Bytes, std::int64_t> {
  public:
-  explicit ImageInserter(sqlite::Connection& connection) : Inserter(connection, sql()) {}
-
- private:
-  static const InsertSql& sql();
+  explicit ImageInserter(sqlite::Connection& connection);
 };
 
 // directory, name, image
 class PathInserter : public Inserter<std::int64_t, sqlite::Bytes, std::int64_t> {
  public:
-  explicit PathInserter(sqlite::Connection& connection) : Inserter(connection, sql()) {}
-
- private:
-  static const InsertSql& sql();
+  explicit PathInserter(sqlite::Connection& connection);
 };
 
 }  // namespace progress_tracker::store

@@ -17,6 +17,7 @@
 #include <random>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to the program
@@ -222,6 +223,21 @@ int Process::wait() {
     pid_ = -1;
   }
   return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;
+}
+
+int end_of(pid_t child) {
+  const auto end = std::chrono::steady_clock::now() + kPatience / 4;
+  int status = 0;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > end) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, 0);
+      return -1;
+    }
+    // Leaves the processor to the child: how soon its end is seen does not change what it was.
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 unsigned test_seed() {

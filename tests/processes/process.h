@@ -91,6 +91,9 @@ int draw(Random& random, int low, int high);
 // How often a test repeats itself: `usual`, times PROGRESS_TRACKER_TEST_SCALE if it is set.
 int scaled(int usual);
 
+// The exit status of a child that was forked; -1 if it hung and was killed, or died of a signal.
+int end_of(pid_t child);
+
 // ---- In the actor ------------------------------------------------------------------------------
 
 using Arguments = std::vector<std::string>;

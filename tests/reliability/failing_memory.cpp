@@ -15,6 +15,7 @@ namespace {
 
 constinit std::atomic<Memory> failing{Memory::kSqlite};
 constinit std::atomic<std::int64_t> until_failure{0};  // 0: none will fail
+constinit std::atomic<void (*)()> instead{nullptr};    // of failing
 constinit std::atomic<bool> goes_on{false};
 constinit std::atomic<bool> has_failed{false};
 
@@ -29,6 +30,10 @@ bool fails(Memory memory) {
   }
   if (!goes_on) {
     until_failure = 0;
+  }
+  if (const auto then = instead.load()) {
+    then();
+    return false;
   }
   has_failed = true;
   return true;
@@ -59,8 +64,16 @@ void install_failing_memory() {
 
 void fail_allocation(Memory memory, std::int64_t n, bool for_ever) {
   failing = memory;
+  instead = nullptr;
   goes_on = for_ever;
   has_failed = false;
+  until_failure = n;
+}
+
+void at_allocation(Memory memory, std::int64_t n, void (*then)()) {
+  failing = memory;
+  instead = then;
+  goes_on = false;
   until_failure = n;
 }
 

@@ -15,7 +15,10 @@ void install_failing_memory();
 // after it too. One at a time.
 void fail_allocation(Memory memory, std::int64_t n, bool for_ever);
 
-// No allocation fails any more.
+// The n-th allocation from now on, counted in the same way, succeeds once `then` has returned.
+void at_allocation(Memory memory, std::int64_t n, void (*then)());
+
+// No allocation fails any more, and nothing is called.
 void memory_is_back();
 
 // Whether one has failed since fail_allocation().

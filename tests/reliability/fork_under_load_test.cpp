@@ -4,13 +4,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -37,6 +34,7 @@ namespace {
 
 using processes::Arguments;
 using processes::Audit;
+using processes::end_of;
 using processes::hear;
 using processes::Process;
 using processes::say;
@@ -102,22 +100,6 @@ class Load {
   std::atomic<bool> over_{false};
   std::vector<std::thread> threads_;
 };
-
-// The exit status of a child; -1 if it hung and was killed, or died of a signal.
-int end_of(pid_t child) {
-  const auto end = std::chrono::steady_clock::now() + processes::kPatience / 4;
-  int status = 0;
-  while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > end) {
-      ::kill(child, SIGKILL);
-      ::waitpid(child, nullptr, 0);
-      return -1;
-    }
-    // Leaves the processor to the child: how soon its end is seen does not change what it was.
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 constexpr int kOpenedItsOwn = 100;
 

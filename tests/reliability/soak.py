@@ -77,6 +77,7 @@ ROWS = {
         "Ends forks under load*",
         "Ends children of a fork under load that opened their own",
         "Ends children of a fork under load that logged",
+        "Ends children of a fork during another thread's first *",
         "Ends programs started under load",
         "G14 writing calls beside a stopped writer",
         "G14 calls with buffered marks beside a stopped writer",
