@@ -7,6 +7,7 @@
 #include <array>
 #include <mutex>
 #include <new>
+#include <ranges>
 
 #include "fork_generation.h"
 #include "undestroyed.h"
@@ -67,8 +68,8 @@ void before_fork() {
 
 void after_fork() {
   if (state().initialized) {
-    for (auto id = kStaticMutexes.rbegin(); id != kStaticMutexes.rend(); ++id) {
-      sqlite3_mutex_leave(sqlite3_mutex_alloc(*id));
+    for (const int id : std::views::reverse(kStaticMutexes)) {
+      sqlite3_mutex_leave(sqlite3_mutex_alloc(id));
     }
   }
   state().mutex.unlock();
