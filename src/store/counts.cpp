@@ -1,5 +1,7 @@
 #include "store/counts.h"
 
+#include <utility>
+
 #include "store/jobs.h"
 #include "store/schema.h"
 
@@ -13,11 +15,6 @@ using sqlite::Query;
 constexpr char kChangeCountsSql[] =
     "UPDATE split SET total = total + ?, processing = processing + ?, "
     "completed = completed + ?, error = error + ? WHERE id = ?";
-
-// Params: job.
-constexpr char kSumCountsSql[] =
-    "SELECT coalesce(sum(total), 0), coalesce(sum(processing), 0), "
-    "coalesce(sum(completed), 0), coalesce(sum(error), 0) FROM split WHERE job_id = ?";
 
 // Params: job.
 constexpr char kSelectCountsBySplitSql[] =
@@ -34,6 +31,10 @@ constexpr char kCheckpointSql[] =
 constexpr char kSelectSplitSql[] = "SELECT id FROM split WHERE job_id = ? AND name = ?";
 constexpr char kInsertSplitSql[] = "INSERT INTO split (job_id, name) VALUES (?, ?)";
 
+[[noreturn]] void fail_counts(JobId job) {
+  sqlite::fail_corrupt("the counts of " + describe(job) + " do not add up");
+}
+
 StatusCounts counts_in(const Query& query, JobId job) {
   StatusCounts counts;
   counts.processing = query.integer(1);
@@ -46,10 +47,26 @@ StatusCounts counts_in(const Query& query, JobId job) {
   if (!is_part(total, kMaxSequence) || !is_part(counts.processing, total) ||
       !is_part(counts.completed, total - counts.processing) ||
       !is_part(counts.error, total - counts.processing - counts.completed)) {
-    sqlite::fail_corrupt("the counts of " + describe(job) + " do not add up");
+    fail_counts(job);
   }
   counts.pending = total - counts.processing - counts.completed - counts.error;
   return counts;
+}
+
+// Calls see(name, counts) for each split of the job, in the order of their names.
+template <typename See>
+void for_each_split(Connection& connection, JobId job, const See& see) {
+  Query query(connection, kSelectCountsBySplitSql, job);
+  std::optional<std::string> before;
+  while (query.next()) {
+    std::string name = query.text(4);
+    if (before.has_value() && *before >= name) {
+      // A damaged index leads to one split twice.
+      sqlite::fail_corrupt("the splits of " + describe(job) + " are out of order");
+    }
+    see(name, counts_in(query, job));
+    before = std::move(name);
+  }
 }
 
 }  // namespace
@@ -99,20 +116,26 @@ void CountChanges::add(Change& change, Status status, std::int64_t count) {
 }
 
 StatusCounts status_counts(Connection& connection, JobId job) {
-  Query query(connection, kSumCountsSql, job);
-  query.next();
-  return counts_in(query, job);
+  StatusCounts sum;
+  for_each_split(connection, job, [&](const std::string& /*name*/, const StatusCounts& its) {
+    sum.pending += its.pending;
+    sum.processing += its.processing;
+    sum.completed += its.completed;
+    sum.error += its.error;
+    if (sum.total() > kMaxSequence) {
+      fail_counts(job);
+    }
+  });
+  return sum;
 }
 
 std::map<std::string, StatusCounts> counts_by_split(Connection& connection, JobId job) {
   std::map<std::string, StatusCounts> counts;
-  Query query(connection, kSelectCountsBySplitSql, job);
-  while (query.next()) {
-    const StatusCounts its = counts_in(query, job);
+  for_each_split(connection, job, [&](const std::string& name, const StatusCounts& its) {
     if (its.total() > 0) {
-      counts.emplace(query.text(4), its);
+      counts.emplace(name, its);
     }
-  }
+  });
   return counts;
 }
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <string>
 #include <vector>
@@ -41,6 +43,25 @@ class TamperedTest : public testing::Test {
         "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; "
         "PRAGMA legacy_alter_table = ON;" +
         sql);
+  }
+
+  // One string for another of the same length, on the first page of a table or index.
+  void overwrite_in(const std::string& tree, const std::string& was, const std::string& is) const {
+    Outsider outsider(database());
+    const auto number = [&](const std::string& sql) {
+      return std::stoul(outsider.run(sql).at(0).at(0).value());
+    };
+    const auto root = number("SELECT rootpage FROM sqlite_schema WHERE name = '" + tree + "'");
+    const auto size = number("PRAGMA page_size");
+    std::fstream file(database(), std::ios::in | std::ios::out | std::ios::binary);
+    std::string page(size, '\0');
+    file.seekg(static_cast<std::streamoff>((root - 1) * size));
+    file.read(page.data(), static_cast<std::streamsize>(size));
+    const auto at = page.find(was);
+    ASSERT_NE(at, std::string::npos);
+    file.seekp(static_cast<std::streamoff>((root - 1) * size + at));
+    file << is << std::flush;
+    ASSERT_TRUE(file.good());
   }
 
   const test::TempDirectory directory_;
@@ -128,6 +149,21 @@ TEST_F(TamperedTest, ASplitOfFewerThanNoImagesIsNotPassedOver) {
   ProgressTracker tracker(database());
 
   EXPECT_THAT([&] { tracker.get_progress_by_split(job_); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, ASplitThatIsFoundTwiceIsNotCountedTwice) {
+  {
+    ProgressTracker tracker(database());
+    const std::vector<std::filesystem::path> more{"more/1.jpg", "more/2.jpg"};
+    tracker.add_images(job_, more, std::vector<std::string>{"split-a", "split-b"});
+  }
+  overwrite_in("sqlite_autoindex_split_1", "split-b", "split-a");
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.get_progress_by_split(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.get_status_counts(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.get_progress(job_); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.checkpoint(job_); }, ThrowsError(ErrorCode::kCorrupt));
 }
 
 TEST_F(TamperedTest, AStateThatNoImageCanHaveIsNotShown) {
