@@ -136,8 +136,7 @@ std::string describe_failure(const ChildResult& result) {
 // One command, from its start until it has been collected.
 class ChildProcesses::Running {
  public:
-  Running(ChildProcesses& owner, const std::vector<std::string>& words)
-      : owner_(owner), slot_(owner.taken_.size()) {
+  Running(ChildProcesses& owner, const std::vector<std::string>& words) : owner_(owner) {
     // The words twice, once behind the shell.
     const std::string shell = "/bin/sh";
     std::vector<char*> pointers;
@@ -282,17 +281,16 @@ class ChildProcesses::Running {
     return "…" + output_.substr(begin);
   }
 
+  // Of a process that was started, once. It is waited for.
   siginfo_t collect() {
-    siginfo_t end{};
-    if (process_ > 0) {
-      {
-        const std::scoped_lock lock(owner_.mutex_);
-        watched().group.store(0);
-      }
-      while (waitid(P_PID, static_cast<id_t>(process_), &end, WEXITED) != 0 && errno == EINTR) {
-      }
-      process_ = -1;
+    {
+      const std::scoped_lock lock(owner_.mutex_);
+      watched().group.store(0);
     }
+    siginfo_t end{};
+    while (waitid(P_PID, static_cast<id_t>(process_), &end, WEXITED) != 0 && errno == EINTR) {
+    }
+    process_ = -1;
     return end;
   }
 
@@ -303,15 +301,14 @@ class ChildProcesses::Running {
       kill(-process_, SIGKILL);
       collect();
     }
-    if (slot_ == owner_.taken_.size()) return;
     const std::scoped_lock lock(owner_.mutex_);
     watched().group.store(0);
     owner_.taken_[slot_] = false;
   }
 
   ChildProcesses& owner_;
-  std::size_t slot_;
-  pid_t process_ = -1;
+  std::size_t slot_ = 0;  // its place in taken_ and among the watched groups
+  pid_t process_ = -1;    // while it is there
   Descriptor error_output_;
   Descriptor end_;  // readable once the process has ended
   std::string output_;
