@@ -9,9 +9,6 @@ namespace progress_tracker::reliability {
 
 Watchdog::Watchdog(std::chrono::nanoseconds most_work) : most_work_(most_work) {
   pthread_getcpuclockid(pthread_self(), &clock_);
-  began_working_ = worked();
-  began_ = std::chrono::steady_clock::now();
-  thread_ = std::thread([this] { watch(); });
 }
 
 Watchdog::~Watchdog() {
@@ -20,16 +17,23 @@ Watchdog::~Watchdog() {
     ended_ = true;
   }
   wake_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
 }
 
 void Watchdog::begin(std::string what) {
   const std::lock_guard lock(mutex_);
   const auto now = worked();
-  longest_ = std::max(longest_, now - began_working_);
+  if (thread_.joinable()) {
+    longest_ = std::max(longest_, now - began_working_);
+  }
   what_ = std::move(what);
   began_working_ = now;
   began_ = std::chrono::steady_clock::now();
+  if (!thread_.joinable()) {
+    thread_ = std::thread([this] { watch(); });
+  }
 }
 
 std::chrono::nanoseconds Watchdog::worked() const {

@@ -13,8 +13,10 @@
 
 namespace progress_tracker::reliability {
 
-// Watches the thread that made it. A loop is told by the processor time it takes, which no other
-// load on the machine adds to; a wait that never ends by the clock.
+// Watches the thread that made it, from its first piece of work on: until then the program may
+// fork, which beside a second thread AddressSanitizer's allocator does not survive. A loop is told
+// by the processor time it takes, which no other load on the machine adds to; a wait that never
+// ends by the clock.
 class Watchdog {
  public:
   static constexpr std::chrono::seconds kMostWork{5};
@@ -25,7 +27,7 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog();
 
-  // A new piece of work begins, and the one before has ended.
+  // A new piece of work begins, and the one before has ended. By the thread that made it.
   void begin(std::string what);
 
   // The longest piece so far, in processor time.
@@ -50,7 +52,7 @@ class Watchdog {
   std::chrono::steady_clock::time_point began_;
   bool ended_{false};
 
-  std::thread thread_;
+  std::thread thread_;  // runs since the first piece
 };
 
 }  // namespace progress_tracker::reliability
