@@ -164,7 +164,7 @@ std::vector<Image> ProgressTracker::get_pending_images(JobId job, std::size_t li
     return row.has_value() ? store::pending_images(db, *row, as_limit(limit))
                            : std::vector<Image>{};
   });
-  impl_->remember_open(call.operation(), images);
+  impl_->remember_open(images);
   return images;
 }
 
@@ -193,7 +193,7 @@ void ProgressTracker::mark_processing(std::span<const ImageId> image_ids) {
     }
     changes.finish();
   });
-  impl_->remember_open(call.operation(), ids);
+  impl_->remember_open(ids);
 }
 
 std::vector<Image> ProgressTracker::claim_images(JobId job, std::size_t limit) {
@@ -227,7 +227,7 @@ std::vector<Image> ProgressTracker::claim_images(JobId job, std::size_t limit) {
       return std::pair(std::move(claimed), taken.total() > 0);
     });
   } while (images.empty() && again);
-  impl_->remember_open(call.operation(), images);
+  impl_->remember_open(images);
   return images;
 }
 

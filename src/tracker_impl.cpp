@@ -114,7 +114,7 @@ std::size_t ProgressTracker::Impl::flush_marks_locked() {
     changes.finish();
     return result;
   });
-  buffer.committed(before, transactions.known_state(kOperation));
+  buffer.committed(before, transactions.known_state());
   return marked.refused + marked.unknown.size();
 }
 
@@ -123,8 +123,7 @@ std::string ProgressTracker::Impl::describe_dropped(std::size_t marks) const {
          " that another tracker had made impossible";
 }
 
-void ProgressTracker::Impl::remember_open(std::string_view operation,
-                                          std::span<const Image> images) {
+void ProgressTracker::Impl::remember_open(std::span<const Image> images) {
   if (!buffer.enabled()) {
     return;
   }
@@ -137,13 +136,12 @@ void ProgressTracker::Impl::remember_open(std::string_view operation,
   for (const Image& image : images) {
     ids.push_back(image.id);
   }
-  remember_open(operation, ids);
+  remember_open(ids);
 }
 
-void ProgressTracker::Impl::remember_open(std::string_view operation,
-                                          std::span<const ImageId> images) {
+void ProgressTracker::Impl::remember_open(std::span<const ImageId> images) {
   if (buffer.enabled()) {
-    const auto state = transactions.known_state(operation);
+    const auto state = transactions.known_state();
     const std::lock_guard lock(buffer_mutex);
     try {
       buffer.know_open(images, state);
@@ -185,7 +183,7 @@ void ProgressTracker::Impl::hold_mark(Call& call, Outcome mark) {
     call.warn_of_dropped(flush_marks_locked());  // a commit failed: no more than N are held
   }
   std::optional<Status> standing = buffer.held(mark.id);
-  if (!buffer.is_known_open(mark.id, transactions.log_state(call.operation()))) {
+  if (!buffer.is_known_open(mark.id, transactions.log_state())) {
     const auto stored = call.read([&](Connection& db) { return store::standing_of(db, mark.id); });
     if (!stored.exists) {
       throw_not_found(call.operation(), mark.id);

@@ -61,8 +61,8 @@ class ProgressTracker::Impl {
 
   // Tells the buffer which images this call's transaction handed out or started, so that it need
   // not ask for them.
-  void remember_open(std::string_view operation, std::span<const Image> images);
-  void remember_open(std::string_view operation, std::span<const ImageId> images);
+  void remember_open(std::span<const Image> images);
+  void remember_open(std::span<const ImageId> images);
 
   // Marks one image, unfenced; at once or, where marks are buffered, in memory.
   void mark(Call& call, ImageId image, std::optional<std::string> error);

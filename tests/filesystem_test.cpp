@@ -545,6 +545,17 @@ TEST_F(FilesystemTest, AQuotaThatIsUsedUpIsAFullDisk) {
   refuse_nothing();
 }
 
+TEST_F(FilesystemTest, AnIndexOfTheLogThatCannotGrowIsAFullDisk) {
+  refuse("pwrite64", database.native() + "-shm", ENOSPC);
+  const auto error = test::error_of([&] { ProgressTracker tracker(database); });
+  refuse_nothing();
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kFull);
+  EXPECT_EQ(error->sqlite_code(), SQLITE_IOERR_SHMSIZE);
+  EXPECT_THAT(error->what(), HasSubstr("the shared index of the log cannot grow"));
+  EXPECT_EQ(ProgressTracker(database).claim_images(job, 1).size(), 1U);
+}
+
 TEST_F(FilesystemTest, ARefusedWorkersFileLeavesNoDescriptorOpen) {
   const auto open_files = [] {
     return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});

@@ -318,12 +318,9 @@ std::string utc_text(std::chrono::system_clock::time_point time, const char* for
   const std::time_t seconds =
       std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
   std::tm fields{};
+  gmtime_r(&seconds, &fields);  // cannot fail: what a time_point holds ends in the year 2262
   std::array<char, 64> text{};
-  if (gmtime_r(&seconds, &fields) == nullptr ||
-      std::strftime(text.data(), text.size(), format, &fields) == 0) {
-    return "?";
-  }
-  return text.data();
+  return {text.data(), std::strftime(text.data(), text.size(), format, &fields)};
 }
 
 void write_doctor_report(std::ostream& out, const Examination& found,

@@ -23,7 +23,7 @@ int exit_code_for(ErrorCode code) {
     case ErrorCode::kUnsupportedFilesystem:
     case ErrorCode::kDatabaseMoved:
     case ErrorCode::kForked:
-      return kExitDatabase;
+      break;
   }
   return kExitDatabase;
 }

@@ -161,14 +161,6 @@ void Transactions::throw_outcome_unknown(std::string_view operation, Poison why,
   }
 }
 
-Connection& Transactions::connection_of_this_thread(std::string_view operation) {
-  try {
-    return connections_.mine();
-  } catch (const Failure& failure) {
-    throw to_error(operation, path_, failure);
-  }
-}
-
 void Transactions::check_not_poisoned(std::string_view operation) const {
   if (poisoned()) {
     throw Error(ErrorCode::kOutcomeUnknown,
@@ -177,7 +169,7 @@ void Transactions::check_not_poisoned(std::string_view operation) const {
 }
 
 void Transactions::run_write(std::string_view operation, const Step& step) {
-  Connection& connection = connection_of_this_thread(operation);
+  Connection& connection = connections_.mine();
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
     const WriterQueue::Place place(writers_, budget);
@@ -205,7 +197,7 @@ struct Transactions::Request : WriterQueue::Visitor {
 };
 
 void Transactions::run_write_by_any(std::string_view operation, const Step& step) {
-  Connection& connection = connection_of_this_thread(operation);
+  Connection& connection = connections_.mine();
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
     Request request(operation, step, budget);
@@ -361,7 +353,7 @@ void Transactions::commit(std::string_view operation, Connection& connection, Wa
 }
 
 void Transactions::run_read(std::string_view operation, const Step& step) {
-  Connection& connection = connection_of_this_thread(operation);
+  Connection& connection = connections_.mine();
   WaitBudget budget(clock_, options_.busy_timeout);
   retry(operation, path_, options_, budget, [&] {
     check_not_poisoned(operation);

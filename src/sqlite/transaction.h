@@ -77,12 +77,8 @@ class Transactions {
 
   // What this thread's connection knows of the log: its state now, and the one in which all held
   // that this thread's latest transaction saw and wrote.
-  std::optional<LogState> log_state(std::string_view operation) {
-    return connection_of_this_thread(operation).log_state();
-  }
-  std::optional<LogState> known_state(std::string_view operation) {
-    return connection_of_this_thread(operation).known_state();
-  }
+  std::optional<LogState> log_state() { return connections_.mine().log_state(); }
+  std::optional<LogState> known_state() { return connections_.mine().known_state(); }
 
   // To be called between two of the transactions that a long piece of work was cut into. Sleeps
   // longer than the longest busy_pause(), so that whoever waits for the write lock gets it: one
@@ -135,7 +131,6 @@ class Transactions {
   [[noreturn]] void throw_outcome_unknown(std::string_view operation, Poison why,
                                           std::string_view what, const char* cause, int code);
 
-  Connection& connection_of_this_thread(std::string_view operation);
   void check_not_poisoned(std::string_view operation) const;
   struct Request;
 

@@ -115,11 +115,7 @@ bool holds_images(Connection& connection, WorkerId worker) {
 }
 
 void say_farewell(Connection& connection, WorkerId worker) {
-  if (holds_images(connection, worker)) {
-    Query(connection, kFarewellSql, worker).run();
-  } else {
-    remove_worker(connection, worker);
-  }
+  Query(connection, kFarewellSql, worker).run();
 }
 
 void forget_dead_workers(Connection& connection, WorkerId self, const IsAlive& is_alive) {

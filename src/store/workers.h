@@ -21,8 +21,7 @@ WorkerId insert_worker(sqlite::Connection& connection, const std::string& host, 
 
 void remove_worker(sqlite::Connection& connection, WorkerId worker);
 
-// The worker closes in order: what it still holds will count no death. A worker that holds nothing
-// leaves no row.
+// The worker closes in order: what it still holds will count no death.
 void say_farewell(sqlite::Connection& connection, WorkerId worker);
 
 bool holds_images(sqlite::Connection& connection, WorkerId worker);

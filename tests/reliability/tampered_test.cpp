@@ -136,11 +136,46 @@ TEST_F(TamperedTest, CountsThatDoNotAddUpAreNotShown) {
 }
 
 TEST_F(TamperedTest, MoreImagesThanAJobCanHaveAreNotShown) {
-  run("UPDATE split SET total = 4294967296");
+  for (const char* tamper : {"UPDATE split SET total = 4294967296",
+                             "UPDATE split SET total = 4294967295; "
+                             "INSERT INTO split (job_id, name, total) VALUES (1, 'another', 1)"}) {
+    SCOPED_TRACE(tamper);
+    run(tamper);
+    ProgressTracker tracker(database());
+
+    EXPECT_THAT([&] { tracker.get_status_counts(job_); }, ThrowsError(ErrorCode::kCorrupt));
+    EXPECT_THAT([&] { tracker.list_jobs(); }, ThrowsError(ErrorCode::kCorrupt));
+  }
+}
+
+TEST_F(TamperedTest, ACompletionThatFillsAChainedJobBeyondItsRoomIsRefused) {
+  JobId fed{};
+  {
+    ProgressTracker tracker(database());
+    fed = tracker.chain_job("fed", job_);
+  }
+  run("UPDATE job SET published = 4294967295, started = 4294967295 WHERE name = 'fed';"
+      "INSERT INTO split (job_id, name, total, completed)"
+      " VALUES (2, '', 4294967295, 4294967295)");
+  ProgressTracker tracker(database());
+  tracker.reset_stuck_images(job_);
+
+  EXPECT_THAT([&] { tracker.mark_completed(images_[0]); }, ThrowsError(ErrorCode::kFull));
+  EXPECT_EQ(tracker.get_image(images_[0])->status, Status::kPending);
+  EXPECT_EQ(tracker.get_status_counts(fed)->total(), 4294967295);
+}
+
+TEST_F(TamperedTest, APathThatLeadsToAnotherJobsImageIsCorrupt) {
+  {
+    ProgressTracker tracker(database());
+    tracker.create_job("another", test::image_paths(4), {});
+  }
+  run("UPDATE path SET image_id = image_id + (1 << 32) WHERE image_id >> 32 = 1");
   ProgressTracker tracker(database());
 
-  EXPECT_THAT([&] { tracker.get_status_counts(job_); }, ThrowsError(ErrorCode::kCorrupt));
-  EXPECT_THAT([&] { tracker.list_jobs(); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT([&] { tracker.add_images(job_, test::image_paths(4), {}); },
+              ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_EQ(tracker.get_status_counts(job_)->total(), 4);
 }
 
 // A split without images is left out; one that has fewer than none is damage.
