@@ -20,7 +20,8 @@ struct ForkState {
 
   std::mutex mutex;  // held by the forking thread across fork()
   // Guarded by mutex.
-  bool watched{false};
+  bool registered{false};
+  bool watched{false};  // somebody wants to know
   std::vector<int> descriptors;
 };
 
@@ -33,7 +34,9 @@ void before_fork() { fork_state().mutex.lock(); }
 void after_in_parent() { fork_state().mutex.unlock(); }
 void after_in_child() {
   ForkState& state = fork_state();
-  state.generation.fetch_add(1, std::memory_order_relaxed);
+  if (state.watched) {
+    state.generation.fetch_add(1, std::memory_order_relaxed);
+  }
   for (const int fd : state.descriptors) {
     ::close(fd);
   }
@@ -41,24 +44,30 @@ void after_in_child() {
   state.mutex.unlock();
 }
 
+// With the mutex held.
 bool register_fork_handlers() noexcept {
   ForkState& state = fork_state();
-  const std::lock_guard lock(state.mutex);
-  state.watched =
-      state.watched || ::pthread_atfork(before_fork, after_in_parent, after_in_child) == 0;
-  return state.watched;
+  state.registered =
+      state.registered || ::pthread_atfork(before_fork, after_in_parent, after_in_child) == 0;
+  return state.registered;
 }
 
 // Before there can be a second thread: a fork() that is under way runs no handler registered since,
 // and would leave the child the mutex as another thread has it.
-[[maybe_unused]] const bool registered_at_load = register_fork_handlers();
+[[maybe_unused]] const bool registered_at_load = [] {
+  const std::lock_guard lock(fork_state().mutex);
+  return register_fork_handlers();
+}();
 
 }  // namespace
 
 void watch_forks() {
+  const std::lock_guard lock(fork_state().mutex);
+  // A constructor of another static object may call this before those of this file have run.
   if (!register_fork_handlers()) {
     throw std::bad_alloc();
   }
+  fork_state().watched = true;
 }
 
 std::uint64_t fork_generation() noexcept {

@@ -6,8 +6,7 @@
 
 namespace progress_tracker {
 
-// Forks are noticed from the start of the program on. Throws std::bad_alloc where they could not
-// be. To be called by a constructor of a static object, too, which may come before that.
+// From the first call on, forks are noticed. Throws std::bad_alloc.
 void watch_forks();
 
 // A number that changes in the child at every fork() since. What was made under another number

@@ -1,5 +1,6 @@
-// A child forked off while another thread uses the library for the first time: what that thread was
-// about to make, it makes for itself, and waits for nobody who is not there.
+// Children forked off before the library is used for the first time, and while another thread does
+// so: what that thread was about to make, they make for themselves, and wait for nobody who is not
+// there.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "armed.h"
 #include "campaign.h"
 #include "failing_memory.h"
+#include "fork_generation.h"
 #include "log_internal.h"
 #include "process.h"
 #include "progress_tracker/log.h"
@@ -97,6 +99,18 @@ int fork_at_first_use(const Arguments& arguments) {
 
 const processes::RegisterActor kForkAtFirstUse{"fork_at_first_use", fork_at_first_use};
 
+// Says in what generation a child is that was forked off before the first use.
+int fork_before_first_use(const Arguments& /*arguments*/) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::_exit(static_cast<int>(fork_generation()));
+  }
+  say(text(processes::end_of(child)));
+  return 0;
+}
+
+const processes::RegisterActor kForkBeforeFirstUse{"fork_before_first_use", fork_before_first_use};
+
 // ---- The test ----------------------------------------------------------------------------------
 
 // Every allocation, or every so many-th.
@@ -119,6 +133,12 @@ void fork_at_allocations(const std::string& use, std::int64_t step) {
     ++row.count;
   }
   EXPECT_GT(row.count, 5);
+}
+
+// As a daemon does: nothing in such a child is the parent's, and SQLite is left as it is for it.
+TEST(ForkBeforeFirstUse, IsNoneForTheLibrary) {
+  Process program("fork_before_first_use", {});
+  EXPECT_EQ(program.receive(), "0");
 }
 
 TEST(ForkAtFirstUse, OfTheLogLetsTheChildLog) { fork_at_allocations("message", 1); }
