@@ -2,9 +2,9 @@
 
     mutants.py DIRECTORY [--count N] [--seed N] [--only FILE] [--most-seconds S]
 
-DIRECTORY gets a copy of the source and a build of it. The sound library goes first: every test has
-to pass, and the quickest is then asked first. A test has noticed a change if it fails twice. A
-change that does not compile is not counted. Those that no test notices are printed as they are, and
+DIRECTORY gets a copy of the source and a build of it. The sound library goes first: every test that
+takes no longer than S seconds has to pass, and is asked then, the quickest first. A test has noticed
+a change if it fails twice. A change that does not compile is not counted. Those that no test notices are printed as they are, and
 the exit status is 1 if they are more than one in ten of what was tried, or nothing was tried.
 """
 
@@ -110,7 +110,7 @@ class Tree:
 
 
 def passes(test, most_seconds):
-    """Whether the test ends in time and finds nothing; its children go with it."""
+    """Whether the test finds nothing; None: it takes longer. Its children go with it."""
     run = subprocess.Popen(
         test.command,
         stdin=subprocess.DEVNULL,
@@ -121,7 +121,7 @@ def passes(test, most_seconds):
     try:
         return run.wait(most_seconds) == 0
     except subprocess.TimeoutExpired:
-        return False
+        return None
     finally:
         try:
             os.killpg(run.pid, signal.SIGKILL)
@@ -135,10 +135,12 @@ def quickest_first(tree, most_seconds):
     asked = []
     for test in tree.tests():
         begin = time.monotonic()
-        if not passes(test, 600):
+        passed = passes(test, most_seconds)
+        if passed is False:
             sys.exit(f"{test.name} fails without any change")
-        asked.append((test, time.monotonic() - begin))
-    return sorted((a for a in asked if a[1] <= most_seconds), key=lambda a: a[1])
+        if passed:
+            asked.append((test, time.monotonic() - begin))
+    return sorted(asked, key=lambda a: a[1])
 
 
 def killer(tree, asked):
