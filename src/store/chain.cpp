@@ -108,6 +108,10 @@ void ChainFeed::add(Connection& connection, std::span<const ImageId> images, Cou
     throw Error(ErrorCode::kFull, describe(job_) + ": a job holds at most 4294967295 images");
   }
   const std::vector<Original> copied = originals(connection, images);
+  if (copied.size() != images.size()) {
+    sqlite::fail_corrupt("the images of " + describe(job_of(images.front())) +
+                         " are out of order, or missing");
+  }
   ImageInserter rows(connection);
   PathInserter entries(connection);
   for (const Original& original : copied) {

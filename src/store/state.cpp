@@ -57,6 +57,14 @@ int times_in(const Query& query, int column, ImageId image) {
 void insert_rows(Connection& connection, ImageId first, ImageId last, Status status,
                  std::optional<WorkerId> worker, std::int64_t now) {
   Query(connection, kInsertStatesSql, status, worker, now, first, last).run();
+  check_met_each(connection, first, last);
+}
+
+void check_met_each(Connection& connection, ImageId first, ImageId last) {
+  if (connection.changes() !=
+      static_cast<std::int64_t>(last) - static_cast<std::int64_t>(first) + 1) {
+    sqlite::fail_corrupt("the images of " + describe(job_of(first)) + " are out of order");
+  }
 }
 
 void start_row_again(Connection& connection, ImageId image, WorkerId worker, std::int64_t now) {

@@ -27,6 +27,10 @@ int times_in(const sqlite::Query& query, int column, ImageId image);  // its att
 void insert_rows(sqlite::Connection& connection, ImageId first, ImageId last, Status status,
                  std::optional<WorkerId> worker, std::int64_t now);
 
+// Of the statement that has just run over a run of images of one job: that it changed the row of
+// each. kCorrupt if not, since more rows, or fewer, can only be out of order.
+void check_met_each(sqlite::Connection& connection, ImageId first, ImageId last);
+
 // The next attempt of a pending image that has a row.
 void start_row_again(sqlite::Connection& connection, ImageId image, WorkerId worker,
                      std::int64_t now);

@@ -208,6 +208,7 @@ std::size_t StateChanges::complete_processing(std::span<const Outcome> run) {
   }
   if (good > 0) {
     Query(connection_, kCompleteRunSql, now_, run.front().id, run[good - 1].id).run();
+    check_met_each(connection_, run.front().id, run[good - 1].id);
   }
   return good;
 }
@@ -217,17 +218,17 @@ std::size_t StateChanges::complete_processing(std::span<const Outcome> run) {
 std::size_t StateChanges::insert_states(JobChanges& job, ImageId first, std::size_t length,
                                         Status status, std::optional<WorkerId> worker) {
   const std::int64_t end = number(first) + static_cast<std::int64_t>(length);
-  std::size_t inserted = 0;
+  std::int64_t next = number(first);
+  // SQLite takes for granted that each row's id is greater than the one before; damage can differ.
   for (Query query(connection_, kSelectSplitsSql, first, std::min(end - 1, job.row.last_id()));
-       query.next() && query.integer(2) == 0; ++inserted) {
+       query.next() && query.integer(0) == next && query.integer(2) == 0; ++next) {
     counts_.move(query.integer(1), Status::kPending, status);
   }
-  if (inserted > 0) {
-    const ImageId last{number(first) + static_cast<std::int64_t>(inserted) - 1};
-    insert_rows(connection_, first, last, status, worker, now_);
+  if (next > number(first)) {
+    insert_rows(connection_, first, ImageId{next - 1}, status, worker, now_);
     job.started = true;
   }
-  return inserted;
+  return static_cast<std::size_t>(next - number(first));
 }
 
 void StateChanges::after_completions(JobChanges& job, std::span<const Outcome> completed) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -300,23 +301,56 @@ TEST_F(TamperedTest, ATimeOutOfRangeIsCorrupt) {
 
 // One row more than the run that is completed has images.
 TEST_F(TamperedTest, AStateThatIsThereTwiceIsNotReadBeyondTheListOfOutcomes) {
-  run("PRAGMA wal_checkpoint(TRUNCATE)");
-  const std::size_t page =
-      static_cast<std::size_t>(
-          Outsider(database()).number("SELECT rootpage FROM sqlite_schema WHERE name = 'state'") -
-          1) *
-      4096;
-  Files files = files_at(database());
-  const std::string fourth = "\x90\x80\x80\x80\x04";  // number 4 of job 1
-  const std::size_t at = files.database.find(fourth, page);
-  ASSERT_LT(at, page + 4096);
-  files.database[at + 4] = 3;
-  put({files.database, {}, {}}, database());
+  overwrite_in("state", "\x90\x80\x80\x80\x04", "\x90\x80\x80\x80\x03");  // of job 1
   ProgressTracker tracker(database());
   std::vector<Outcome> outcomes;
   for (std::size_t i = 0; i < 3; ++i) outcomes.push_back({images_[i], 1, {}});
 
   EXPECT_THAT([&] { tracker.mark_outcomes(outcomes); }, ThrowsError(ErrorCode::kCorrupt));
+}
+
+// SQLite gives what follows the third as one that comes before it.
+TEST_F(TamperedTest, ImagesOutOfOrderAreNotReadBeyondTheListThatWasGiven) {
+  {
+    ProgressTracker tracker(database());
+    tracker.create_job("another", test::image_paths(4), {});
+  }
+  overwrite_in("image", "\xa0\x80\x80\x80\x04", "\xa0\x80\x80\x80\x01");  // of job 2
+  ProgressTracker tracker(database());
+  const ImageId second{(std::int64_t{2} << 32) + 2};
+  const ImageId third{(std::int64_t{2} << 32) + 3};
+
+  EXPECT_THAT([&] { tracker.mark_processing({&third, 1}); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_THAT(
+      [&] {
+        tracker.mark_outcomes(std::vector<Outcome>{{second, 0, {}}, {third, 0, {}}});
+      },
+      ThrowsError(ErrorCode::kCorrupt));
+}
+
+TEST_F(TamperedTest, StatesOutOfOrderAreNotCompletedWithThoseOfTheList) {
+  overwrite_in("state", "\x90\x80\x80\x80\x04", "\x90\x80\x80\x80\x01");  // of job 1
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT(
+      [&] {
+        tracker.mark_outcomes(std::vector<Outcome>{{images_[1], 1, {}}, {images_[2], 1, {}}});
+      },
+      ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_EQ(tracker.get_image(images_[1])->status, Status::kProcessing);
+}
+
+TEST_F(TamperedTest, ImagesOutOfOrderAreNotHandedOnToAChainedJob) {
+  JobId fed{};
+  {
+    ProgressTracker tracker(database());
+    fed = tracker.chain_job("fed", job_);
+  }
+  overwrite_in("image", "\x90\x80\x80\x80\x04", "\x90\x80\x80\x80\x01");  // of job 1
+  ProgressTracker tracker(database());
+
+  EXPECT_THAT([&] { tracker.mark_completed(images_[2]); }, ThrowsError(ErrorCode::kCorrupt));
+  EXPECT_EQ(tracker.get_status_counts(fed)->total(), 0);
 }
 
 TEST_F(TamperedTest, ARunEndsThoughItsJobsFeedEachOther) {
