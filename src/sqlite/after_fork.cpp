@@ -7,7 +7,6 @@
 #include <array>
 #include <mutex>
 #include <new>
-#include <ranges>
 
 #include "fork_generation.h"
 #include "undestroyed.h"
@@ -68,7 +67,7 @@ void before_fork() {
 
 void after_fork() {
   if (state().initialized) {
-    for (const int id : std::views::reverse(kStaticMutexes)) {
+    for (const int id : kStaticMutexes) {
       sqlite3_mutex_leave(sqlite3_mutex_alloc(id));
     }
   }
