@@ -247,7 +247,11 @@ std::optional<Header> read_header(const std::string& path) {
                     [](char a, unsigned char b) { return static_cast<unsigned char>(a) == b; })) {
       refuse(ErrorCode::kNotADatabase, path, "not an SQLite file");
     }
-    return Header{.application_id = big_endian(header, 68), .user_version = big_endian(header, 60)};
+    constexpr std::size_t kReadVersionAt = 19;
+    constexpr unsigned char kWal = 2;
+    return Header{.application_id = big_endian(header, 68),
+                  .user_version = big_endian(header, 60),
+                  .is_wal = header.at(kReadVersionAt) == kWal};
   } catch (const Failure& failure) {
     throw to_error("open", path, failure);
   }

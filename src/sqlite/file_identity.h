@@ -41,6 +41,7 @@ bool creation_was_cut_off(const std::string& path);
 struct Header {
   std::uint32_t application_id{0};
   std::uint32_t user_version{0};
+  bool is_wal{false};  // in WAL mode
 };
 
 // Reads the header through SQLite, because opening and closing the file ourselves would drop the
