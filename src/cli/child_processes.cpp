@@ -16,29 +16,12 @@
 #include <thread>
 #include <utility>
 
+#include "cli/descriptor.h"
+
 namespace progress_tracker::cli {
 namespace {
 
 using std::chrono::milliseconds;
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  int get() const { return number_; }
-
- private:
-  int number_;
-};
 
 struct Start {
   const Program& program;
@@ -64,7 +47,9 @@ struct Start {
   sigaction(SIGPIPE, &as_usual, nullptr);
   sigset_t none;
   sigemptyset(&none);
-  if (dup2(start.null_input, STDIN_FILENO) >= 0 && dup2(start.error_output, STDERR_FILENO) >= 0) {
+  if (dup2(start.null_input, STDIN_FILENO) >= 0 &&
+      (!start.program.output_to_error || dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) &&
+      dup2(start.error_output, STDERR_FILENO) >= 0) {
     sigprocmask(SIG_SETMASK, &none, nullptr);
     if (start.program.open_files) setrlimit(RLIMIT_NOFILE, &*start.program.open_files);
     execve(start.program.path.c_str(), start.words, environ);

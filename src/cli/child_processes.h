@@ -38,6 +38,9 @@ struct Program {
 
   // The limit on open files that it starts with, if that is not ours. See open_files.h.
   std::optional<rlimit> open_files{};
+
+  // Its standard output goes to our standard error, since ours is for something else.
+  bool output_to_error = false;
 };
 
 // The command itself cannot be started, whatever the image: no reason to go on.

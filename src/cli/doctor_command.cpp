@@ -58,21 +58,21 @@ void complain_of(const Treatment& treatment, std::ostream& err) {
 
 }  // namespace
 
-int doctor_command(const DoctorSettings& settings, const std::string& database,
-                   const std::string& program, const Streams& streams) {
+int doctor_command(const DoctorSettings& settings, const Context& context) {
+  const std::string& database = context.database();
   std::optional<Treatment> treatment;
   Examination found;
   try {
     if (settings.repair) treat(database, treatment.emplace());
     found = examine(database);
   } catch (...) {
-    if (treatment) complain_of(*treatment, streams.err);
+    if (treatment) complain_of(*treatment, context.streams.err);
     throw;
   }
   if (settings.json) {
-    streams.out << doctor_document(found, treatment) << '\n';
+    context.streams.out << doctor_document(found, treatment) << '\n';
   } else {
-    write_doctor_report(streams.out, found, treatment, program);
+    write_doctor_report(context.streams.out, found, treatment, context.program());
   }
   const bool is_refused = treatment && treatment->is_refused();
   return found.healthy() && !is_refused ? kExitOk : kExitDatabase;

@@ -4,13 +4,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdio>
-#include <ctime>
 #include <iterator>
 #include <span>
 #include <string_view>
 #include <utility>
 
 #include "cli/output.h"
+#include "cli/time_text.h"
 
 namespace progress_tracker::cli {
 namespace {
@@ -189,7 +189,7 @@ void write_workers(std::ostream& out, std::vector<Worker> workers) {
   for (const Worker& worker : std::span(workers).first(shown)) {
     rows.push_back({std::to_string(static_cast<std::int64_t>(worker.id)),
                     worker.alive ? "alive" : "gone", std::to_string(worker.processing),
-                    std::to_string(worker.pid), utc_text(worker.started_at, "%F %T UTC"),
+                    std::to_string(worker.pid), utc_for_people(worker.started_at),
                     display(worker.host)});
   }
   constexpr std::array kIsText{false, true, false, false, true, true};
@@ -313,15 +313,6 @@ void write_verdict(std::ostream& out, const Examination& found,
 }
 
 }  // namespace
-
-std::string utc_text(std::chrono::system_clock::time_point time, const char* format) {
-  const std::time_t seconds =
-      std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
-  std::tm fields{};
-  gmtime_r(&seconds, &fields);  // cannot fail: what a time_point holds ends in the year 2262
-  std::array<char, 64> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), format, &fields)};
-}
 
 void write_doctor_report(std::ostream& out, const Examination& found,
                          const std::optional<Treatment>& treatment, const std::string& program) {

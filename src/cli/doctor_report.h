@@ -26,9 +26,6 @@ struct Treatment {
 void write_doctor_report(std::ostream& out, const Examination& found,
                          const std::optional<Treatment>& treatment, const std::string& program);
 
-// As strftime() has it; "?" for what no calendar has.
-std::string utc_text(std::chrono::system_clock::time_point time, const char* format);
-
 }  // namespace progress_tracker::cli
 
 #endif  // PROGRESS_TRACKER_CLI_DOCTOR_REPORT_H_

@@ -28,4 +28,36 @@ int exit_code_for(ErrorCode code) {
   return kExitDatabase;
 }
 
+const char* advice_for(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kNotFound:
+      return "check --db and PROGRESS_TRACKER_DB; `run` makes the database";
+    case ErrorCode::kBusy:
+      return "run the same command again once no other process holds the database";
+    case ErrorCode::kFull:
+      return "make room, then run the same command again";
+    case ErrorCode::kReadOnly:
+      return "make the database and its directory writable, or give another with --db";
+    case ErrorCode::kNotADatabase:
+    case ErrorCode::kForeignDatabase:
+    case ErrorCode::kUnsupportedFilesystem:
+      return "give another place with --db";
+    case ErrorCode::kSchemaTooNew:
+      return "use the newer progress-tracker that wrote it";
+    case ErrorCode::kSchemaTooOld:
+      return "`run` or `doctor --repair` brings it up to date";
+    case ErrorCode::kDatabaseMoved:
+      return "put it back before you run the same command again: with no database there, the job "
+             "begins anew";
+    case ErrorCode::kOutcomeUnknown:
+    case ErrorCode::kIo:
+      return "run the same command again once the cause is gone; nothing recorded is lost";
+    case ErrorCode::kCorrupt:
+      return "keep the file and those beside it as they are; if nothing else helps, restore a "
+             "backup";
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace progress_tracker::cli

@@ -19,6 +19,9 @@ inline constexpr int kExitSignalBase = 128;  // plus the signal, after an orderl
 // The exit code that says what the user can do about `code`.
 int exit_code_for(ErrorCode code);
 
+// What the user can do next, or nullptr.
+const char* advice_for(ErrorCode code);
+
 }  // namespace progress_tracker::cli
 
 #endif  // PROGRESS_TRACKER_CLI_EXIT_CODE_H_

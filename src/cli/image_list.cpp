@@ -62,9 +62,13 @@ class Pieces {
 
 class Scan {
  public:
-  Scan(const fs::path& root, const std::vector<std::string>& extensions, Pieces& pieces,
-       const std::function<void(const std::string&)>& complain)
-      : root_(root), extensions_(extensions), pieces_(pieces), complain_(complain) {}
+  Scan(const fs::path& root, const std::vector<std::string>& extensions, const SplitOf& split_of,
+       Pieces& pieces, const std::function<void(const std::string&)>& complain)
+      : root_(root),
+        extensions_(extensions),
+        split_of_(split_of),
+        pieces_(pieces),
+        complain_(complain) {}
 
   std::size_t run() {
     std::error_code error;
@@ -73,10 +77,7 @@ class Scan {
     if (!error) entries = read_directory(root_, error);
     if (error) refuse_directory(root_, error);
     remember(root_);
-    for (const Entry& entry : entries) {
-      const std::string split = entry.is_directory() ? escape_for_display(entry.name()) : "";
-      visit(root_ / entry.name(), entry, split);
-    }
+    for (const Entry& entry : entries) visit(root_ / entry.name(), entry);
     return unreadable_;
   }
 
@@ -117,9 +118,9 @@ class Scan {
     });
   }
 
-  void visit(const fs::path& path, const Entry& entry, const std::string& split) {
+  void visit(const fs::path& path, const Entry& entry) {
     if (!entry.is_directory()) {
-      pieces_.add(path, split);
+      pieces_.add(path, split_of_(below_root(path)));
       return;
     }
     if (!enter(path, entry.is_link)) return;
@@ -130,7 +131,12 @@ class Scan {
       complain_(display(path.native()) + ": cannot be read and is left out: " + error.message());
       return;
     }
-    for (const Entry& each : entries) visit(path / each.name(), each, split);
+    for (const Entry& each : entries) visit(path / each.name(), each);
+  }
+
+  std::string_view below_root(const fs::path& path) const {
+    const std::string& root = root_.native();
+    return std::string_view(path.native()).substr(root.size() + (root.back() == '/' ? 0 : 1));
   }
 
   // Whether the directory is to be read: by its own name inside the root, and once outside of it.
@@ -159,6 +165,7 @@ class Scan {
 
   const fs::path& root_;
   const std::vector<std::string>& extensions_;
+  const SplitOf& split_of_;
   Pieces& pieces_;
   const std::function<void(const std::string&)>& complain_;
   fs::path canonical_root_;
@@ -190,6 +197,21 @@ std::vector<std::string> parse_extensions(std::string_view list) {
   return extensions;
 }
 
+std::string split_of_first_folder(std::string_view path) {
+  const std::size_t end = path.find('/');
+  return end == std::string_view::npos ? std::string() : escape_for_display(path.substr(0, end));
+}
+
+std::string split_of_pattern(const std::regex& pattern, std::string_view path) {
+  std::cmatch found;
+  try {
+    if (!std::regex_search(path.data(), path.data() + path.size(), found, pattern)) return {};
+  } catch (const std::regex_error& error) {
+    throw UsageError("--split-pattern: " + display(path) + ": " + error.what());
+  }
+  return escape_for_display((found.size() > 1 ? found[1] : found[0]).str());
+}
+
 void check_directory(const fs::path& directory) {
   std::error_code error;
   const fs::directory_iterator unused(directory, error);
@@ -197,20 +219,20 @@ void check_directory(const fs::path& directory) {
 }
 
 std::size_t scan_images(const fs::path& directory, const std::vector<std::string>& extensions,
-                        const PieceSink& sink,
+                        const SplitOf& split_of, const PieceSink& sink,
                         const std::function<void(const std::string&)>& complain,
                         std::size_t piece_size) {
   std::string root = directory.native();
   while (root.size() > 1 && root.back() == '/') root.pop_back();
   const fs::path root_path(std::move(root));
   Pieces pieces(sink, piece_size);
-  const std::size_t unreadable = Scan(root_path, extensions, pieces, complain).run();
+  const std::size_t unreadable = Scan(root_path, extensions, split_of, pieces, complain).run();
   pieces.finish();
   return unreadable;
 }
 
 void read_image_list(std::istream& list, const std::string& name, char separator,
-                     const PieceSink& sink, std::size_t piece_size) {
+                     const SplitOf& split_of, const PieceSink& sink, std::size_t piece_size) {
   Pieces pieces(sink, piece_size);
   std::string entry;
   while (std::getline(list, entry, separator)) {
@@ -219,7 +241,11 @@ void read_image_list(std::istream& list, const std::string& name, char separator
       throw UsageError("--from " + display(name) +
                        ": a NUL where lines were expected: give -0 if NULs end the paths");
     }
-    pieces.add(fs::path(entry));
+    if (split_of) {
+      pieces.add(fs::path(entry), split_of(entry));
+    } else {
+      pieces.add(fs::path(entry));
+    }
   }
   if (list.bad()) throw UsageError("--from " + display(name) + ": cannot be read");
   pieces.finish();

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <istream>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,22 @@ const std::vector<std::string>& default_extensions();
 // "jpg, .PNG" as {"jpg", "png"}. Throws UsageError if the list or one entry is empty.
 std::vector<std::string> parse_extensions(std::string_view list);
 
+// The split of an image, from its path below the directory or as it is in the list; escaped where
+// the library would not take the name.
+using SplitOf = std::function<std::string(std::string_view path)>;
+
+// The first folder level.
+std::string split_of_first_folder(std::string_view path);
+
+// What `pattern` finds first: its first group, or all of it if it has none. Empty if it finds
+// nothing. Throws UsageError if the pattern is too much for the path.
+std::string split_of_pattern(const std::regex& pattern, std::string_view path);
+
 // Throws UsageError if the directory cannot be read.
 void check_directory(const std::filesystem::path& directory);
 
 // The files below `directory` that have one of the extensions, in any case, in byte order of their
-// paths. A path is `directory`, its trailing slashes apart, joined with what is below; its split is
-// the first folder level below `directory`, escaped where the library would not take the name.
+// paths. A path is `directory`, its trailing slashes apart, joined with what is below.
 //
 // A link to a file counts as a file, also when it leads nowhere. A link to a directory is followed
 // if it leads out of `directory`; no directory is entered twice, so a loop ends. A directory that
@@ -42,17 +53,19 @@ void check_directory(const std::filesystem::path& directory);
 //
 // Throws UsageError as check_directory() does.
 std::size_t scan_images(const std::filesystem::path& directory,
-                        const std::vector<std::string>& extensions, const PieceSink& sink,
+                        const std::vector<std::string>& extensions, const SplitOf& split_of,
+                        const PieceSink& sink,
                         const std::function<void(const std::string&)>& complain,
                         std::size_t piece_size = kImagesPerPiece);
 
 // The paths in `list`, each ended by `separator` (the last one's may be missing). Empty entries
-// are skipped; all else is taken as it is, byte for byte.
+// are skipped; all else is taken as it is, byte for byte. Without `split_of` no split is given.
 //
 // Throws UsageError if the list cannot be read, or holds a NUL where lines were expected. `name` is
 // what the list is called in the message.
 void read_image_list(std::istream& list, const std::string& name, char separator,
-                     const PieceSink& sink, std::size_t piece_size = kImagesPerPiece);
+                     const SplitOf& split_of, const PieceSink& sink,
+                     std::size_t piece_size = kImagesPerPiece);
 
 }  // namespace progress_tracker::cli
 

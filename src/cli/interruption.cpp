@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "cli/exit_code.h"
-#include "cli/output.h"
 
 namespace progress_tracker::cli {
 namespace {
@@ -36,8 +35,9 @@ timespec to_timespec(std::chrono::steady_clock::duration duration) {
 
 }  // namespace
 
-Interruption::Interruption(std::ostream& err, PausableClock& clock, std::chrono::milliseconds grace)
-    : err_(err), clock_(clock), grace_(grace) {
+Interruption::Interruption(std::function<void(const std::string&)> say, PausableClock& clock,
+                           std::chrono::milliseconds grace)
+    : say_(std::move(say)), clock_(clock), grace_(grace) {
   sigemptyset(&taken_signals_);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGCONT}) sigaddset(&taken_signals_, signal);
   // These are left alone where somebody has them ignored, as nohup does. Not SIGINT, which a shell
@@ -56,20 +56,17 @@ Interruption::~Interruption() {
   pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
 }
 
-void Interruption::begin_work(ChildProcesses& children, std::function<void()> show_progress,
-                              std::function<void(const std::string&)> say) {
+void Interruption::begin_work(ChildProcesses& children, std::function<void()> show_progress) {
   const std::scoped_lock lock(mutex_);
   is_preparing_ = false;
   children_ = &children;
   show_progress_ = std::move(show_progress);
-  say_ = std::move(say);
 }
 
 void Interruption::end_work() {
   const std::scoped_lock lock(mutex_);
   children_ = nullptr;
   show_progress_ = nullptr;
-  say_ = nullptr;
 }
 
 void Interruption::take_signals() {
@@ -117,11 +114,11 @@ void Interruption::take(int signal) {
 void Interruption::take_stop(int signal) {
   const std::scoped_lock lock(mutex_);
   if (is_preparing_) {
-    complain(err_, name_of(signal) + " before any image was started: run the same command again");
+    say_(name_of(signal) + " before any image was started: run the same command again");
     _exit(signal == SIGHUP ? kExitIncomplete : kExitSignalBase + signal);
   }
   if (signal == SIGHUP) {
-    if (!stop_.stop_requested() && say_) {
+    if (!stop_.stop_requested() && children_ != nullptr) {
       say_("SIGHUP: finishing what runs, starting nothing more");
     }
     draining_.store(true);
@@ -133,9 +130,10 @@ void Interruption::take_stop(int signal) {
   if (stops_ == 1) {
     signal_.store(signal);
     stop_.request_stop();
-    if (children_ != nullptr) children_->terminate(signal);
     kill_at_ = std::chrono::steady_clock::now() + grace_;
-    if (say_) say_(name_of(signal) + ": stopping; once more to kill what runs");
+    if (children_ == nullptr) return;
+    children_->terminate(signal);
+    say_(name_of(signal) + ": stopping; once more to kill what runs");
   } else if (stops_ == 2) {
     if (children_ != nullptr) children_->terminate(SIGKILL);
   } else {

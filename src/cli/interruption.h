@@ -18,7 +18,6 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <ostream>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -32,16 +31,15 @@ class Interruption {
  public:
   // Blocks the signals in the calling thread, and so in those it starts from now on, and takes them
   // on a thread of its own. Construct it while the process has no other thread.
-  Interruption(std::ostream& err, PausableClock& clock,
+  // `say` gets what the user is to know.
+  Interruption(std::function<void(const std::string&)> say, PausableClock& clock,
                std::chrono::milliseconds grace = std::chrono::seconds(10));
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
   ~Interruption();  // as it was before
 
-  // From now until end_work() stops are orderly. `show_progress` answers SIGUSR1; `say` gets what
-  // the user is to know.
-  void begin_work(ChildProcesses& children, std::function<void()> show_progress,
-                  std::function<void(const std::string&)> say);
+  // From now until end_work() stops are orderly. `show_progress` answers SIGUSR1.
+  void begin_work(ChildProcesses& children, std::function<void()> show_progress);
   void end_work();
 
   // Asks for a stop that has nothing to do with signals.
@@ -61,7 +59,7 @@ class Interruption {
   void stop_and_continue();
   void kill_children();
 
-  std::ostream& err_;
+  const std::function<void(const std::string&)> say_;
   PausableClock& clock_;
   const std::chrono::milliseconds grace_;
   sigset_t taken_signals_{};
@@ -76,7 +74,6 @@ class Interruption {
   bool is_preparing_ = true;
   ChildProcesses* children_ = nullptr;  // set while there is work
   std::function<void()> show_progress_;
-  std::function<void(const std::string&)> say_;
 
   // Touched only by thread_.
   int stops_ = 0;

@@ -1,48 +1,12 @@
 #include "cli/json_output.h"
 
-#include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
-#include "cli/output.h"
-#include "progress_tracker/rules.h"
+#include "cli/json_support.h"
+#include "cli/time_text.h"
 
 namespace progress_tracker::cli {
 namespace {
-
-using nlohmann::ordered_json;
-
-constexpr int kSchemaVersion = 1;
-
-ordered_json counts_object(const StatusCounts& counts) {
-  ordered_json object;
-  object["pending"] = counts.pending;
-  object["processing"] = counts.processing;
-  object["completed"] = counts.completed;
-  object["error"] = counts.error;
-  return object;
-}
-
-void add_counts(ordered_json& document, const StatusCounts& counts) {
-  document["total_images"] = counts.total();
-  document.update(counts_object(counts));
-}
-
-ordered_json new_document() {
-  ordered_json document;
-  document["schema_version"] = kSchemaVersion;
-  return document;
-}
-
-void add_path(ordered_json& document, const std::filesystem::path& path) {
-  const std::string& bytes = path.native();
-  if (is_valid_utf8(bytes)) {
-    document["path"] = bytes;
-  } else {
-    document["path"] = escape_for_display(bytes);
-    document["path_base64"] = base64(bytes);
-  }
-}
 
 ordered_json new_event(std::string_view name) {
   ordered_json event;
@@ -101,27 +65,34 @@ ordered_json treatment_object(const Treatment& treatment) {
   return object;
 }
 
-// Milliseconds are enough, and do not fill the line with digits.
-double rounded(Seconds duration) { return std::round(duration.count() * 1000) / 1000; }
-
-// In ASCII: JSON itself would let through what a terminal obeys or reorders text for.
-std::string text_of(const ordered_json& document) {
-  constexpr bool kInAscii = true;
-  return document.dump(-1, ' ', kInAscii, ordered_json::error_handler_t::replace);
+// How a run ended.
+void add_end(ordered_json& document, const StatusCounts& counts, const RunSummary& summary,
+             Seconds elapsed, int exit_code, const std::optional<std::string>& resume) {
+  add_counts(document, counts);
+  ordered_json& run = document["run"];
+  run["completed"] = summary.completed;
+  run["error"] = summary.errors;
+  run["released"] = summary.released;
+  document["stopped"] = summary.stopped;
+  document["elapsed_s"] = rounded(elapsed);
+  document["exit_code"] = exit_code;
+  if (resume) document["resume"] = *resume;
 }
 
 }  // namespace
 
-std::string status_document(const std::string& job, const StatusCounts& total,
-                            const std::map<std::string, StatusCounts>& splits,
-                            std::int64_t live_workers) {
+std::string status_document(const JobFigures& figures) {
   ordered_json by_split = ordered_json::object();
-  for (const auto& [split, counts] : splits) by_split[split] = counts_object(counts);
+  for (const auto& [split, counts] : figures.splits) by_split[split] = counts_object(counts);
   ordered_json document = new_document();
-  document["job"] = job;
-  add_counts(document, total);
+  document["job"] = figures.job;
+  add_counts(document, figures.total);
   document["splits"] = std::move(by_split);
-  document["live_workers"] = live_workers;
+  document["live_workers"] = figures.live_workers;
+  document["images_per_s"] =
+      figures.per_second ? ordered_json(*figures.per_second) : ordered_json();
+  const auto left = figures.time_left();
+  document["eta_s"] = left ? ordered_json(rounded(*left)) : ordered_json();
   return text_of(document);
 }
 
@@ -131,6 +102,12 @@ std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers) 
     ordered_json& entry = list.emplace_back();
     entry["job"] = job.name;
     add_counts(entry, job.counts);
+    entry["after"] = ordered_json();
+    for (const Job& other : jobs) {
+      if (job.upstream == other.id) entry["after"] = other.name;
+    }
+    entry["created_at"] = time_value(job.created_at);
+    entry["updated_at"] = time_value(job.updated_at);
   }
   ordered_json document = new_document();
   document["jobs"] = std::move(list);
@@ -165,6 +142,15 @@ std::string doctor_document(const Examination& found, const std::optional<Treatm
   document["workers"] = if_read(workers_array(found.workers));
   document["leftovers"] = if_read(leftovers_array(found.leftovers));
   if (treatment) document["repair"] = treatment_object(*treatment);
+  return text_of(document);
+}
+
+std::string run_document(const std::string& job, const StatusCounts& counts,
+                         const RunSummary& summary, Seconds elapsed, int exit_code,
+                         const std::optional<std::string>& resume) {
+  ordered_json document = new_document();
+  document["job"] = job;
+  add_end(document, counts, summary, elapsed, exit_code, resume);
   return text_of(document);
 }
 
@@ -203,15 +189,16 @@ std::string note_event(std::string_view message) {
 }
 
 std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
-                      int exit_code) {
+                      int exit_code, const std::optional<std::string>& resume) {
   ordered_json document = new_event("end");
-  add_counts(document, counts);
-  ordered_json& run = document["run"];
-  run["completed"] = summary.completed;
-  run["error"] = summary.errors;
-  run["released"] = summary.released;
-  document["stopped"] = summary.stopped;
-  document["elapsed_s"] = rounded(elapsed);
+  add_end(document, counts, summary, elapsed, exit_code, resume);
+  return text_of(document);
+}
+
+std::string failed_event(std::string_view message, const char* advice, int exit_code) {
+  ordered_json document = new_event("failed");
+  document["message"] = message;
+  if (advice != nullptr) document["advice"] = advice;
   document["exit_code"] = exit_code;
   return text_of(document);
 }

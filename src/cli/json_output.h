@@ -9,13 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "cli/doctor_report.h"
+#include "cli/job_figures.h"
 #include "cli/progress_line.h"
 #include "progress_tracker/run_job.h"
 #include "progress_tracker/types.h"
@@ -23,11 +23,9 @@
 namespace progress_tracker::cli {
 
 // `status JOB --json`.
-std::string status_document(const std::string& job, const StatusCounts& total,
-                            const std::map<std::string, StatusCounts>& splits,
-                            std::int64_t live_workers);
+std::string status_document(const JobFigures& figures);
 
-// `status --json`.
+// `status --json`, `jobs --json`.
 std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers);
 
 // `doctor --json`. What was not looked at, because the file is damaged, is null. "repair" is there
@@ -35,13 +33,21 @@ std::string jobs_document(std::span<const Job> jobs, std::int64_t live_workers);
 // examination found, whatever became of a repair.
 std::string doctor_document(const Examination& found, const std::optional<Treatment>& treatment);
 
-// The lines of `run --progress json`: "event" is start, progress, error, note or end.
+// `run --json`: how it ended, as the event "end" has it.
+std::string run_document(const std::string& job, const StatusCounts& counts,
+                         const RunSummary& summary, Seconds elapsed, int exit_code,
+                         const std::optional<std::string>& resume);
+
+// The lines of `run --progress json`: "event" is start, progress, error, note, end, or failed.
 std::string start_event(const std::string& job, const StatusCounts& counts, std::size_t workers);
 std::string progress_event(const ProgressFigures& figures);
 std::string error_event(const std::filesystem::path& path, std::string_view message);
 std::string note_event(std::string_view message);
 std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
-                      int exit_code);
+                      int exit_code, const std::optional<std::string>& resume);
+
+// In place of the end: what kept the run from it, and what to do, if anything is known.
+std::string failed_event(std::string_view message, const char* advice, int exit_code);
 
 }  // namespace progress_tracker::cli
 

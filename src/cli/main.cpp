@@ -1,5 +1,5 @@
-// progress-tracker: runs a command over images with durable resume, shows how a job is doing, and
-// looks after the database.
+// progress-tracker: runs a command over images with durable resume, shows and tells how a job is
+// doing, and looks after the record.
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -13,14 +13,25 @@
 #include <variant>
 #include <vector>
 
+#include "cli/batches_command.h"
+#include "cli/change_commands.h"
 #include "cli/command_line.h"
+#include "cli/config_command.h"
+#include "cli/configuration.h"
+#include "cli/context.h"
 #include "cli/doctor_command.h"
+#include "cli/errors_command.h"
 #include "cli/exit_code.h"
+#include "cli/explain_command.h"
+#include "cli/export_command.h"
+#include "cli/import_command.h"
 #include "cli/output.h"
+#include "cli/report_command.h"
 #include "cli/run_command.h"
 #include "cli/status_command.h"
+#include "cli/style.h"
+#include "cli/tool_log.h"
 #include "progress_tracker/error.h"
-#include "progress_tracker/log.h"
 
 namespace {
 
@@ -41,68 +52,75 @@ bool open_standard_descriptors() {
 // In place of a standard output that was closed: fails whatever is written.
 class NoOutput : public std::streambuf {};
 
-std::size_t terminal_columns() {
+winsize size_of(int descriptor) {
   winsize size{};
-  const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return is_known ? size.ws_col : 80;
+  if (ioctl(descriptor, TIOCGWINSZ, &size) != 0) size = {};
+  return size;
 }
 
-// What the user can do next, or nothing.
-const char* advice_for(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kNotFound:
-      return "check --db and PROGRESS_TRACKER_DB; `run` makes the database";
-    case ErrorCode::kBusy:
-      return "run the same command again once no other process holds the database";
-    case ErrorCode::kFull:
-      return "make room, then run the same command again";
-    case ErrorCode::kReadOnly:
-      return "make the database and its directory writable, or give another with --db";
-    case ErrorCode::kNotADatabase:
-    case ErrorCode::kForeignDatabase:
-    case ErrorCode::kUnsupportedFilesystem:
-      return "give another place with --db";
-    case ErrorCode::kSchemaTooNew:
-      return "use the newer progress-tracker that wrote it";
-    case ErrorCode::kSchemaTooOld:
-      return "`run` or `doctor --repair` brings it up to date";
-    case ErrorCode::kDatabaseMoved:
-      return "put it back before you run the same command again: with no database there, the job "
-             "begins anew";
-    case ErrorCode::kOutcomeUnknown:
-    case ErrorCode::kIo:
-      return "run the same command again once the cause is gone; nothing recorded is lost";
-    case ErrorCode::kCorrupt:
-      return "keep the file and those beside it as they are; if nothing else helps, restore a "
-             "backup";
-    default:
-      return nullptr;
-  }
+Terminal terminal_at(int descriptor, ColorChoice color) {
+  constexpr std::size_t kUsualColumns = 80;  // some terminals do not tell
+  constexpr std::size_t kUsualRows = 24;
+  const bool is_there = isatty(descriptor) == 1;
+  return {.is_there = is_there,
+          .is_colored = choose_color(color, is_there, process_environment),
+          .columns =
+              [descriptor] {
+                const std::size_t columns = size_of(descriptor).ws_col;
+                return columns > 0 ? columns : kUsualColumns;
+              },
+          .rows =
+              [descriptor] {
+                const std::size_t rows = size_of(descriptor).ws_row;
+                return rows > 0 ? rows : kUsualRows;
+              }};
 }
 
-int carry_out(const CommandLine& line, const std::vector<std::string>& typed,
-              const Streams& streams) {
-  set_log_level(line.log_level);
-  if (const auto* run = std::get_if<RunSettings>(&line.command)) {
+// A command for each kind of settings.
+struct CarryOut {
+  const Context& context;
+
+  int operator()(const RunSettings& run) const {
     signal(SIGPIPE, SIG_IGN);  // a closed standard error is no reason to drop the work
-    const Terminal terminal{.is_there = isatty(STDERR_FILENO) == 1, .columns = terminal_columns};
-    return run_command(*run, line.database, typed, streams, terminal);
+    return run_command(run, context);
   }
-  if (const auto* doctor = std::get_if<DoctorSettings>(&line.command)) {
-    return doctor_command(*doctor, line.database, typed.front(), streams);
-  }
-  return status_command(std::get<StatusSettings>(line.command), line.database, streams);
-}
+  int operator()(const StatusSettings& status) const { return status_command(status, context); }
+  int operator()(const JobsSettings& jobs) const { return jobs_command(jobs, context); }
+  int operator()(const ErrorsSettings& errors) const { return errors_command(errors, context); }
+  int operator()(const ExplainSettings& explain) const { return explain_command(explain, context); }
+  int operator()(const RetrySettings& retry) const { return retry_command(retry, context); }
+  int operator()(const ResetSettings& reset) const { return reset_command(reset, context); }
+  int operator()(const RemoveSettings& remove) const { return remove_command(remove, context); }
+  int operator()(const ChainSettings& chain) const { return chain_command(chain, context); }
+  int operator()(const BatchesSettings& batches) const { return batches_command(batches, context); }
+  int operator()(const ReportSettings& report) const { return report_command(report, context); }
+  int operator()(const ExportSettings& asked) const { return export_command(asked, context); }
+  int operator()(const ImportSettings& asked) const { return import_command(asked, context); }
+  int operator()(const DoctorSettings& doctor) const { return doctor_command(doctor, context); }
+  int operator()(const ConfigSettings& config) const { return config_command(config, context); }
+};
 
 int run_tool(const std::vector<std::string>& typed, const Streams& streams) {
   try {
     const auto parsed = parse_command_line({typed.begin() + 1, typed.end()}, streams);
     if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
-    return carry_out(std::get<CommandLine>(parsed), typed, streams);
+    const auto& line = std::get<CommandLine>(parsed);
+    const Configuration configuration = resolve_configuration(line.flags, process_environment);
+    ToolLog log(configuration, streams.err);
+    const Context context{.configuration = configuration,
+                          .typed = typed,
+                          .log = log,
+                          .streams = streams,
+                          .out = terminal_at(STDOUT_FILENO, configuration.color.value),
+                          .err = terminal_at(STDERR_FILENO, configuration.color.value)};
+    return std::visit(CarryOut{context}, line.command);
   } catch (const Error& error) {
     complain(streams.err, display(error.what()));
     if (const char* advice = advice_for(error.code())) complain(streams.err, advice);
     return exit_code_for(error.code());
+  } catch (const NotFound& error) {
+    complain(streams.err, error.what());
+    return kExitNotFound;
   } catch (const UsageError& error) {
     complain(streams.err, error.what());
     return kExitUsage;

@@ -49,6 +49,19 @@ std::string display_cut(std::string_view text, std::size_t max_bytes) {
   return shown.append(kEllipsis);
 }
 
+std::string display_lines(std::string_view text, std::string_view indent, std::size_t max_bytes) {
+  std::string lines;
+  for (;;) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    lines += display_cut(text.substr(0, end), max_bytes);
+    if (end == text.size() || end > max_bytes) return lines;
+    max_bytes -= end;
+    text.remove_prefix(end + 1);
+    lines.append("\n").append(indent);
+    if (max_bytes == 0) return lines.append("…");
+  }
+}
+
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;

@@ -25,11 +25,21 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What the user named is not there: exit code 3.
+class NotFound : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // `text` as it may be shown on a terminal.
 std::string display(std::string_view text);
 
 // The same, at most `max_bytes` long; a cut is shown by "…".
 std::string display_cut(std::string_view text, std::size_t max_bytes);
+
+// A message as its own lines, each safe to show, with `indent` before all but the first. At most
+// `max_bytes` of it; a cut is shown by "…".
+std::string display_lines(std::string_view text, std::string_view indent, std::size_t max_bytes);
 
 // "progress-tracker: MESSAGE". The message is shown as it is: foreign parts must have gone through
 // display().

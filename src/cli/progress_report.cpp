@@ -127,26 +127,34 @@ void ProgressReport::show_what_is_due() {
   show_what_is_due_locked();
 }
 
-void ProgressReport::finish(const StatusCounts& counts, const RunSummary& summary, int exit_code) {
+void ProgressReport::finish(const StatusCounts& counts, const RunSummary& summary, int exit_code,
+                            const std::optional<std::string>& resume) {
   stop_ticking();
   const std::scoped_lock lock(mutex_);
   clear_bar();
   const Seconds elapsed = clock_.now() - start_;
-  if (setup_.mode == ProgressMode::kNone) return;
   if (setup_.mode == ProgressMode::kJson) {
-    write_line(end_event(counts, summary, elapsed, exit_code));
+    write_line(end_event(counts, summary, elapsed, exit_code, resume));
     return;
   }
-  complain(
-      err_,
-      "job " + display(setup_.job) + ": " + std::to_string(counts.completed) + " of " +
-          counted(counts.total(), "image") + " completed, " + counted(counts.error, "error") +
-          ", " + std::to_string(counts.pending + counts.processing) + " left" +
-          (counts.processing > 0 ? " (" + std::to_string(counts.processing) + " in work elsewhere)"
-                                 : "") +
-          "; this run: " + std::to_string(summary.completed) + " completed, " +
-          counted(summary.errors, "error") + ", " + std::to_string(summary.released) +
-          " given back, in " + format_duration(elapsed));
+  if (setup_.mode != ProgressMode::kNone) {
+    complain(err_, "job " + display(setup_.job) + ": " + std::to_string(counts.completed) + " of " +
+                       counted(counts.total(), "image") + " completed, " +
+                       counted(counts.error, "error") + ", " +
+                       std::to_string(counts.pending + counts.processing) + " left" +
+                       (counts.processing > 0
+                            ? " (" + std::to_string(counts.processing) + " in work elsewhere)"
+                            : "") +
+                       "; this run: " + std::to_string(summary.completed) + " completed, " +
+                       counted(summary.errors, "error") + ", " + std::to_string(summary.released) +
+                       " given back, in " + format_duration(elapsed));
+  }
+  if (resume) complain(err_, "to go on: " + *resume);
+}
+
+ProgressFigures ProgressReport::figures_now() {
+  const std::scoped_lock lock(mutex_);
+  return figures();
 }
 
 void ProgressReport::tick() {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -66,7 +67,12 @@ class ProgressReport {
   // Shows what is due by the clock. The report does it by itself all the time.
   void show_what_is_due();
 
-  void finish(const StatusCounts& counts, const RunSummary& summary, int exit_code);
+  // `resume`: the line that goes on, if the run was interrupted.
+  void finish(const StatusCounts& counts, const RunSummary& summary, int exit_code,
+              const std::optional<std::string>& resume = std::nullopt);
+
+  // The figures of the whole run, and of this moment.
+  ProgressFigures figures_now();
 
  private:
   void tick();

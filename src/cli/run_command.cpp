@@ -1,32 +1,33 @@
 #include "cli/run_command.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <mutex>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include "cli/child_processes.h"
 #include "cli/command_template.h"
+#include "cli/database.h"
+#include "cli/dry_run.h"
 #include "cli/exit_code.h"
-#include "cli/image_list.h"
+#include "cli/image_source.h"
+#include "cli/image_work.h"
 #include "cli/interruption.h"
+#include "cli/json_output.h"
+#include "cli/metrics_file.h"
 #include "cli/open_files.h"
 #include "cli/pausable_clock.h"
 #include "cli/progress_report.h"
 #include "cli/watchdog.h"
-#include "progress_tracker/log.h"
-#include "progress_tracker/progress_tracker.h"
+#include "progress_tracker/error.h"
 #include "progress_tracker/rules.h"
 #include "progress_tracker/run_job.h"
 
@@ -63,44 +64,50 @@ std::string cannot_start_message(const std::string& command, const FoundCommand&
          std::generic_category().message(missing.error);
 }
 
-bool is_gone(const std::filesystem::path& path) {
-  struct stat status {};
-  return stat(path.c_str(), &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
-}
-
-// What the library logs goes through the report, so that it does not tear a bar.
-class LogToReport {
+// Before anything is started: no command can be, and which exit code says so.
+class CannotRun : public std::runtime_error {
  public:
-  explicit LogToReport(ProgressReport& report) {
-    set_log_handler([&report](LogLevel level, std::string_view message) {
-      const char* label = level == LogLevel::kError  ? "error: "
-                          : level == LogLevel::kWarn ? "warning: "
-                                                     : "log: ";
-      report.note(label + std::string(message));
-    });
-  }
-  LogToReport(const LogToReport&) = delete;
-  LogToReport& operator=(const LogToReport&) = delete;
-  ~LogToReport() { set_log_handler({}); }
+  CannotRun(const std::string& message, int exit_code)
+      : std::runtime_error(message), exit_code_(exit_code) {}
+  int exit_code() const { return exit_code_; }
+
+ private:
+  int exit_code_;
 };
 
-// The file of --from; not open if the images come from elsewhere. Throws UsageError.
-std::ifstream open_list(const RunSettings& settings) {
-  std::ifstream list;
-  if (settings.from.empty() || settings.from == "-") return list;
-  list.open(settings.from, std::ios::binary);
-  std::error_code unknown;
-  if (!list || std::filesystem::is_directory(settings.from, unknown)) {
-    const int error = list ? EISDIR : errno;
-    throw UsageError("--from " + display(settings.from) + ": " +
-                     std::generic_category().message(error));
+// What the library logs goes through the report, so that it does not tear a bar.
+class LogThroughReport {
+ public:
+  LogThroughReport(ToolLog& log, ProgressReport& report) : log_(log) {
+    log.show_through([&report](const std::string& message) { report.note(message); });
   }
-  return list;
+  LogThroughReport(const LogThroughReport&) = delete;
+  LogThroughReport& operator=(const LogThroughReport&) = delete;
+  ~LogThroughReport() { log_.show_through({}); }
+
+ private:
+  ToolLog& log_;
+};
+
+// Throws UsageError if there is neither a source of images nor a job that has some.
+void require_images(const RunSettings& settings, const ImageSource& source,
+                    const Context& context) {
+  if (source.is_given()) return;
+  try {
+    if (open_tracker(context.database(), Access::kRead)->get_job_id(settings.job)) return;
+  } catch (const Error& error) {
+    // A schema that is too old is for the run itself to bring up to date.
+    if (error.code() == ErrorCode::kSchemaTooOld) return;
+    if (error.code() != ErrorCode::kNotFound) throw;
+  }
+  throw UsageError("--images DIR or --from FILE is required: there is no job " +
+                   display(settings.job) + " yet");
 }
 
 // Loads the images into the job, which is made if it is new.
-JobId load_images(Tracker& tracker, const RunSettings& settings, std::istream& list,
-                  ProgressReport& report) {
+JobId load_images(Tracker& tracker, const RunSettings& settings, ImageSource& source,
+                  const Context& context, ProgressReport& report) {
+  if (!source.is_given()) return require_job(tracker, context.database(), settings.job);
   std::optional<JobId> job;
   std::size_t found = 0;
   const PieceSink load = [&](const ImagePiece& piece) {
@@ -112,108 +119,9 @@ JobId load_images(Tracker& tracker, const RunSettings& settings, std::istream& l
     found += piece.paths.size();
     report.scanning(found);
   };
-
-  if (!settings.images.empty()) {
-    const std::size_t unreadable =
-        scan_images(settings.images, settings.extensions, load,
-                    [&](const std::string& complaint) { report.note(complaint); });
-    if (unreadable > 0) {
-      report.note(counted(static_cast<long long>(unreadable), "directory", "directories") +
-                  " left out: what they hold is not part of the job");
-    }
-  } else {
-    read_image_list(list, settings.from, settings.separator, load);
-  }
-  if (found == 0) {
-    report.note("no image found in " +
-                display(settings.images.empty() ? settings.from : settings.images) +
-                ": going on with those the job has");
-  }
+  source.read(load, [&](const std::string& note) { report.note(note); });
   return job.value();
 }
-
-// Works on one image at a time for each of run_job()'s threads.
-class ImageWork {
- public:
-  ImageWork(const RunSettings& settings, ChildProcesses& children, Interruption& interruption,
-            ProgressReport& report)
-      : settings_(settings),
-        words_(settings.command),
-        children_(children),
-        interruption_(interruption),
-        report_(report) {}
-
-  // Throws what becomes the image's error, or, once a stop was requested, gives the image back.
-  void operator()(const Image& image) {
-    std::optional<std::string> failure;
-    try {
-      failure = run_one(image);
-    } catch (const CannotStart& error) {
-      int none = 0;
-      start_error_.compare_exchange_strong(none, error.error());
-      interruption_.request_stop();
-      throw;
-    }
-    if (!failure) {
-      forget_failures(image);
-      report_.image_finished();
-      return;
-    }
-    if (!interruption_.stop_token().stop_requested() && is_last_try(image)) {
-      report_.image_failed(image.path, *failure);
-      report_.image_finished();
-    }
-    throw std::runtime_error(*failure);
-  }
-
-  // The errno that kept the command itself from starting, or 0.
-  int start_error() const { return start_error_.load(); }
-
- private:
-  // Returns why it failed, or nothing.
-  std::optional<std::string> run_one(const Image& image) {
-    if (interruption_.stop_token().stop_requested()) return "interrupted";
-    if (!settings_.images.empty() && is_gone(image.path)) return "no such file";
-    report_.command_started();
-    struct AtEnd {
-      ProgressReport& report;
-      ~AtEnd() { report.command_ended(); }
-    } const at_end{report_};
-    try {
-      const ChildResult result =
-          children_.run(words_.expand(image.path.native()), settings_.timeout);
-      if (result.succeeded()) return std::nullopt;
-      return describe_failure(result);
-    } catch (const std::system_error& error) {
-      return error.what();
-    }
-  }
-
-  // run_job() does not say which try this is.
-  bool is_last_try(const Image& image) {
-    if (settings_.retries == 0) return true;
-    const std::scoped_lock lock(mutex_);
-    if (++failures_[static_cast<std::int64_t>(image.id)] <= settings_.retries) return false;
-    failures_.erase(static_cast<std::int64_t>(image.id));
-    return true;
-  }
-
-  void forget_failures(const Image& image) {
-    if (settings_.retries == 0) return;
-    const std::scoped_lock lock(mutex_);
-    failures_.erase(static_cast<std::int64_t>(image.id));
-  }
-
-  const RunSettings& settings_;
-  const CommandTemplate words_;
-  ChildProcesses& children_;
-  Interruption& interruption_;
-  ProgressReport& report_;
-  std::atomic<int> start_error_{0};
-
-  std::mutex mutex_;
-  std::unordered_map<std::int64_t, int> failures_;  // of images that are being tried; by mutex_
-};
 
 int exit_code_of(const StatusCounts& counts, const RunSummary& summary, int signal,
                  int start_error) {
@@ -223,58 +131,75 @@ int exit_code_of(const StatusCounts& counts, const RunSummary& summary, int sign
   return counts.error > 0 ? kExitImageErrors : kExitOk;
 }
 
-}  // namespace
+// Calls `checkpoint` at every `interval`-th image; never, if there is no interval.
+class EveryFewImages {
+ public:
+  EveryFewImages(std::optional<std::int64_t> interval, std::function<void()> checkpoint)
+      : interval_(interval), checkpoint_(std::move(checkpoint)) {}
 
-int run_command(const RunSettings& settings, const std::string& database,
-                std::span<const std::string> words, const Streams& streams,
-                const Terminal& terminal) {
-  const FoundCommand command = find_command(settings.command.front(), std::getenv("PATH"));
-  if (command.error != 0) {
-    complain(streams.err, cannot_start_message(settings.command.front(), command));
-    return exit_code_for(command);
+  void count() {
+    if (!interval_ || ++finished_ % *interval_ != 0) return;
+    try {
+      checkpoint_();
+    } catch (const std::exception&) {
+      // No fault of the image that is just done. run_job() checkpoints too, and reports it.
+    }
   }
-  // What is wrong with the rest of the line is said before there is a database.
-  check_job_name("run", settings.job);
-  if (!settings.images.empty()) check_directory(settings.images);
-  std::ifstream list = open_list(settings);
 
-  const std::size_t wanted = settings.workers != 0
-                                 ? settings.workers
-                                 : std::max<std::size_t>(1, std::thread::hardware_concurrency());
-  const OpenFiles open_files = make_room_for(wanted);
+ private:
+  const std::optional<std::int64_t> interval_;
+  const std::function<void()> checkpoint_;
+  std::atomic<std::int64_t> finished_{0};
+};
+
+std::size_t wanted_workers(const RunSettings& settings) {
+  if (settings.workers != 0) return settings.workers;
+  return std::max<std::size_t>(1, std::thread::hardware_concurrency());
+}
+
+ProgressMode progress_mode(const Context& context) {
+  return choose_progress_mode(context.configuration.progress.value, context.err.is_there,
+                              std::getenv("TERM"), std::getenv("CI"));
+}
+
+int work_through(const RunSettings& settings, const FoundCommand& command, ImageSource& source,
+                 Watchdog& watchdog, const OpenFiles& open_files, const Context& context) {
   const std::size_t workers = open_files.commands;
-  if (workers < wanted) {
-    complain(streams.err, "-j " + std::to_string(wanted) +
-                              ": the limit on open files (ulimit -n) "
-                              "leaves room for " +
-                              counted(static_cast<long long>(workers), "command") + " at a time");
-  }
-
-  // In this order: the watchdog while there is one thread and no database, the signals before any
-  // other thread.
-  Watchdog watchdog(workers);
   PausableClock clock;
-  Interruption interruption(streams.err, clock);
-  ProgressReport report(streams.err, clock,
-                        {.mode = choose_progress_mode(settings.progress, terminal.is_there,
-                                                      std::getenv("TERM"), std::getenv("CI")),
+  ProgressReport report(context.streams.err, clock,
+                        {.mode = progress_mode(context),
                          .job = settings.job,
                          .workers = workers,
                          .limit = settings.limit,
-                         .columns = terminal.columns});
-  const LogToReport log_to_report(report);
-  ChildProcesses children(
-      watchdog, clock,
-      {.path = command.path, .for_shell = command.for_shell, .open_files = open_files.before});
+                         .columns = context.err.columns});
+  // Before any other thread, so that all have the signals blocked.
+  Interruption interruption([&](const std::string& text) { report.note(text); }, clock);
+  const LogThroughReport log_through_report(context.log, report);
+  if (const std::size_t wanted = wanted_workers(settings); workers < wanted) {
+    report.note("-j " + std::to_string(wanted) +
+                ": the limit on open files (ulimit -n) leaves room for " +
+                counted(static_cast<long long>(workers), "command") + " at a time");
+  }
+  ChildProcesses children(watchdog, clock,
+                          {.path = command.path,
+                           .for_shell = command.for_shell,
+                           .open_files = open_files.before,
+                           .output_to_error = settings.json});
 
-  ProgressTracker tracker(database);
-  const JobId job = load_images(tracker, settings, list.is_open() ? list : streams.in, report);
-  tracker.reset_stuck_images(job);
+  const std::unique_ptr<Tracker> tracker = open_tracker(context.database(), Access::kCreate);
+  const JobId job = load_images(*tracker, settings, source, context, report);
+  tracker->reset_stuck_images(job);
+  std::optional<MetricsFile> metrics;
+  if (!settings.metrics_file.empty()) {
+    metrics.emplace(settings.metrics_file, *tracker, job, settings.job,
+                    [&](const std::string& text) { report.note(text); });
+  }
 
-  ImageWork work(settings, children, interruption, report);
-  report.start(tracker.get_status_counts(job).value_or(StatusCounts{}));
-  interruption.begin_work(
-      children, [&] { report.show_now(); }, [&](const std::string& text) { report.note(text); });
+  EveryFewImages checkpoints(context.configuration.checkpoint_interval.value,
+                             [&] { tracker->checkpoint(job); });
+  ImageWork work(settings, children, interruption, report, [&] { checkpoints.count(); });
+  report.start(tracker->get_status_counts(job).value_or(StatusCounts{}));
+  interruption.begin_work(children, [&] { report.show_now(); });
   struct AtEnd {
     Interruption& interruption;
     ~AtEnd() { interruption.end_work(); }
@@ -288,23 +213,86 @@ int run_command(const RunSettings& settings, const std::string& database,
     options.retry_delay = kRetryDelay;
     options.limit = settings.limit;
     options.max_errors = settings.max_errors;
+    options.wait_for_others = settings.wait;
     options.checkpoint_interval = kShowAgain;
     options.stop = interruption.stop_token();
-    options.on_progress = [&](const StatusCounts& counts) { report.update(counts); };
-    summary = run_job(tracker, job, std::ref(work), options);
+    options.on_progress = [&](const StatusCounts& counts) {
+      report.update(counts);
+      if (metrics) metrics->update(report.figures_now(), std::chrono::steady_clock::now());
+    };
+    summary = run_job(*tracker, job, std::ref(work), options);
   }
 
-  tracker.checkpoint(job);
-  const StatusCounts counts = tracker.get_status_counts(job).value_or(StatusCounts{});
+  tracker->checkpoint(job);
+  const StatusCounts counts = tracker->get_status_counts(job).value_or(StatusCounts{});
   const int exit_code = exit_code_of(counts, summary, interruption.signal(), work.start_error());
-  report.finish(counts, summary, exit_code);
-  if (work.start_error() != 0) {
-    complain(streams.err, cannot_start_message(settings.command.front(), work.start_error()));
+  const Seconds elapsed = report.figures_now().elapsed;
+  if (metrics) {
+    metrics->finish(report.figures_now(), exit_code == kExitOk && counts.processing == 0);
   }
+  if (work.start_error() != 0) {
+    report.note(cannot_start_message(settings.command.front(), work.start_error()));
+  }
+  std::optional<std::string> resume;
   if (interruption.signal() != 0 || (interruption.draining() && summary.stopped)) {
-    complain(streams.err, "to go on: " + shell_line(words));
+    resume = shell_line(context.typed);
+  }
+  report.finish(counts, summary, exit_code, resume);
+  if (settings.json) {
+    context.streams.out << run_document(settings.job, counts, summary, elapsed, exit_code, resume)
+                        << '\n';
   }
   return exit_code;
+}
+
+// In JSON too, what went wrong is one object a line.
+int fail_in_json(const Context& context, const std::string& message, const char* advice,
+                 int exit_code) {
+  context.streams.err << failed_event(message, advice, exit_code) + "\n" << std::flush;
+  return exit_code;
+}
+
+int start(const RunSettings& settings, const Context& context) {
+  const FoundCommand command = find_command(settings.command.front(), std::getenv("PATH"));
+  if (command.error != 0) {
+    throw CannotRun(cannot_start_message(settings.command.front(), command),
+                    exit_code_for(command));
+  }
+  // What is wrong with the rest of the line is said before there is a database.
+  check_job_name("run", settings.job);
+  ImageSource source(settings, context.streams.in);
+  if (settings.dry_run) return dry_run(settings, source, context);
+  require_images(settings, source, context);
+
+  const OpenFiles open_files = make_room_for(wanted_workers(settings));
+  // While there is one thread, and no database.
+  std::optional<Watchdog> watchdog;
+  try {
+    watchdog.emplace(open_files.commands);
+  } catch (const std::system_error& error) {
+    throw CannotRun(error.what(), kExitCannotRun);
+  }
+  return work_through(settings, command, source, *watchdog, open_files, context);
+}
+
+}  // namespace
+
+int run_command(const RunSettings& settings, const Context& context) {
+  const bool in_json = context.configuration.progress.value == ProgressMode::kJson;
+  try {
+    return start(settings, context);
+  } catch (const CannotRun& refusal) {
+    if (in_json) return fail_in_json(context, refusal.what(), nullptr, refusal.exit_code());
+    complain(context.streams.err, refusal.what());
+    return refusal.exit_code();
+  } catch (const Error& error) {
+    if (!in_json) throw;
+    return fail_in_json(context, error.what(), advice_for(error.code()),
+                        exit_code_for(error.code()));
+  } catch (const std::exception& error) {
+    if (!in_json) throw;
+    return fail_in_json(context, error.what(), nullptr, kExitUsage);
+  }
 }
 
 }  // namespace progress_tracker::cli

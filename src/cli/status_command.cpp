@@ -1,126 +1,273 @@
 #include "cli/status_command.h"
 
-#include <algorithm>
-#include <array>
+#include <chrono>
 #include <cstdint>
-#include <map>
+#include <cstdlib>
+#include <memory>
 #include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "cli/database.h"
 #include "cli/exit_code.h"
+#include "cli/frames.h"
+#include "cli/job_figures.h"
 #include "cli/json_output.h"
-#include "progress_tracker/progress_tracker.h"
+#include "cli/metrics.h"
+#include "cli/table.h"
+#include "cli/time_text.h"
 
 namespace progress_tracker::cli {
 namespace {
 
-// Rows of a name and five figures, in aligned columns.
-class CountsTable {
- public:
-  explicit CountsTable(std::string name) {
-    rows_.push_back({std::move(name), "pending", "processing", "completed", "error", "total"});
-  }
+using Align = Table::Align;
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
 
-  void add(const std::string& name, const StatusCounts& counts) {
-    rows_.push_back({display(name), std::to_string(counts.pending),
-                     std::to_string(counts.processing), std::to_string(counts.completed),
-                     std::to_string(counts.error), std::to_string(counts.total())});
-  }
-
-  void write(std::ostream& out) const {
-    std::array<std::size_t, kColumns> widths{};
-    for (const Row& row : rows_) {
-      for (std::size_t i = 0; i < kColumns; ++i)
-        widths[i] = std::max(widths[i], display_width(row[i]));
-    }
-    for (const Row& row : rows_) {
-      std::string line = row[0] + std::string(widths[0] - display_width(row[0]), ' ');
-      for (std::size_t i = 1; i < kColumns; ++i) {
-        line += "  " + std::string(widths[i] - display_width(row[i]), ' ') + row[i];
-      }
-      out << line << '\n';
-    }
-  }
-
- private:
-  static constexpr std::size_t kColumns = 6;
-  using Row = std::array<std::string, kColumns>;
-
-  std::vector<Row> rows_;
-};
-
-StatusCounts sum(const std::map<std::string, StatusCounts>& splits) {
-  StatusCounts total;
-  for (const auto& [split, counts] : splits) {
-    total.pending += counts.pending;
-    total.processing += counts.processing;
-    total.completed += counts.completed;
-    total.error += counts.error;
-  }
-  return total;
+std::vector<Table::Column> counts_columns(std::string name) {
+  return {{std::move(name)},
+          {"pending", Align::kRight},
+          {"processing", Align::kRight},
+          {"completed", Align::kRight},
+          {"error", Align::kRight},
+          {"total", Align::kRight}};
 }
 
-std::int64_t count_live_workers(Tracker& tracker) {
-  const std::vector<Worker> workers = tracker.list_workers();
-  return std::count_if(workers.begin(), workers.end(),
-                       [](const Worker& worker) { return worker.alive; });
+void add_counts(Table& table, const std::string& name, const StatusCounts& counts) {
+  const auto in = [](std::int64_t count, Color color) {
+    return Table::Cell(std::to_string(count), count > 0 ? std::optional(color) : std::nullopt);
+  };
+  table.add({display(name), std::to_string(counts.pending), std::to_string(counts.processing),
+             in(counts.completed, Color::kGreen), in(counts.error, Color::kRed),
+             std::to_string(counts.total())});
 }
 
 void write_live_workers(std::ostream& out, std::int64_t live) {
   out << "live workers of this database: " << live << '\n';
 }
 
-void write_status(std::ostream& out, const std::string& job, const StatusCounts& total,
-                  const std::map<std::string, StatusCounts>& splits) {
-  out << "job " << display(job) << ": " << total.completed << " of "
-      << counted(total.total(), "image") << " completed\n\n";
-  CountsTable table("split");
-  for (const auto& [split, counts] : splits) table.add(split.empty() ? "(none)" : split, counts);
-  table.add("all", total);
+// How it goes on, and what can be done about it.
+void write_outlook(const Context& context, std::ostream& out, const JobFigures& figures,
+                   bool is_measuring) {
+  const StatusCounts& total = figures.total;
+  if (total.processing > 0 && figures.live_workers == 0) {
+    out << counted(total.processing, "image")
+        << " in work when the worker died: the next run takes them back\n";
+  } else if (figures.per_second) {
+    out << "speed: " << format_rate(*figures.per_second) << " lately";
+    if (const auto left = figures.time_left())
+      out << ", about " << format_duration(*left) << " left";
+    out << '\n';
+  } else if (total.processing > 0) {
+    out << (is_measuring ? "speed: measuring\n" : "speed: too little finished lately to tell\n");
+  }
+  if (total.error > 0) {
+    out << "what failed: " << line_to_type(context, {"errors", figures.job}) << '\n';
+  }
+}
+
+void write_status(const Context& context, std::ostream& out, const JobFigures& figures,
+                  bool is_colored, bool is_measuring) {
+  out << "job " << display(figures.job) << ": " << figures.total.completed << " of "
+      << counted(figures.total.total(), "image") << " completed\n\n";
+  Table table(counts_columns("split"), is_colored);
+  for (const auto& [split, counts] : figures.splits) {
+    add_counts(table, split.empty() ? "(none)" : split, counts);
+  }
+  add_counts(table, "all", figures.total);
   table.write(out);
   out << '\n';
+  write_live_workers(out, figures.live_workers);
+  write_outlook(context, out, figures, is_measuring);
 }
+
+void write_all_jobs(std::ostream& out, const std::vector<Job>& jobs, std::int64_t live,
+                    bool is_colored) {
+  Table table(counts_columns("job"), is_colored);
+  for (const Job& job : jobs) add_counts(table, job.name, job.counts);
+  table.write(out);
+  out << '\n';
+  write_live_workers(out, live);
+}
+
+// One reading after another of one job, or of all.
+class Status {
+ public:
+  Status(const StatusSettings& settings, const Context& context)
+      : settings_(settings),
+        context_(context),
+        tracker_(open_tracker(context.database(), Access::kRead)) {
+    if (settings.job) job_ = require_job(*tracker_, context.database(), *settings.job);
+  }
+
+  void show_once() {
+    if (job_) {
+      read_job();
+      figures_.per_second = recent_rate(*tracker_, *job_, system_clock::now());
+    }
+    write(context_.streams.out, context_.out.is_colored);
+  }
+
+  // Returns once nothing is left to do.
+  void watch() {
+    const char* term = std::getenv("TERM");
+    const bool is_drawn = settings_.format == StatusFormat::kText && context_.out.is_there &&
+                          term != nullptr && std::string_view(term) != "dumb";
+    const auto start = steady_clock::now();
+    std::optional<std::int64_t> done_before;
+    Frames frames(context_.streams.out);
+    for (auto next = start;; std::this_thread::sleep_until(next)) {
+      if (job_) {
+        read_job();
+        const std::int64_t done = figures_.total.completed + figures_.total.error;
+        if (!done_before) done_before = done;
+        elapsed_ = steady_clock::now() - start;
+        // An image that is tried again is taken back from what is done.
+        most_done_ = std::max(most_done_, done - *done_before);
+        rate_.update(elapsed_, most_done_);
+        figures_.per_second = rate_.per_second();
+      }
+      if (is_drawn) {
+        std::ostringstream frame;
+        write(frame, context_.out.is_colored);
+        frames.draw(frame.str(), context_.out.columns(), context_.out.rows());
+      } else {
+        write_line();
+      }
+      if (!context_.streams.out || !is_anything_left()) return;
+      next += settings_.interval;
+      next = std::max(next, steady_clock::now());  // after a pause of the whole tool: no hurry
+    }
+  }
+
+ private:
+  void read_job() { figures_ = read_figures(*tracker_, *job_, *settings_.job); }
+
+  void write(std::ostream& out, bool is_colored) {
+    if (!job_) {
+      write_jobs(out, is_colored);
+      return;
+    }
+    switch (settings_.format) {
+      case StatusFormat::kJson:
+        out << status_document(figures_) << '\n';
+        break;
+      case StatusFormat::kPrometheus:
+        write_metrics(out, {&figures_, 1});
+        break;
+      case StatusFormat::kText:
+        write_status(context_, out, figures_, is_colored, settings_.watch);
+    }
+  }
+
+  void write_jobs(std::ostream& out, bool is_colored) {
+    jobs_ = tracker_->list_jobs();
+    const std::int64_t live = count_live_workers(*tracker_);
+    switch (settings_.format) {
+      case StatusFormat::kJson:
+        out << jobs_document(jobs_, live) << '\n';
+        break;
+      case StatusFormat::kPrometheus: {
+        std::vector<JobFigures> all;
+        for (const Job& job : jobs_) all.push_back(read_figures(*tracker_, job.id, job.name));
+        write_metrics(out, all);
+        break;
+      }
+      case StatusFormat::kText:
+        write_all_jobs(out, jobs_, live, is_colored);
+    }
+  }
+
+  // A watch that goes to a file or to another program: a line when something has changed.
+  void write_line() {
+    std::ostringstream reading;
+    if (settings_.format != StatusFormat::kText || !job_) {
+      write(reading, false);
+    } else {
+      ProgressFigures figures;
+      figures.counts = figures_.total;
+      figures.to_do = figures_.total.pending + figures_.total.processing;
+      figures.running = figures_.total.processing;
+      figures.elapsed = elapsed_;
+      figures.per_second = figures_.per_second;
+      figures.is_stalled = rate_.is_stalled();
+      if (figures.counts == last_counts_) return;
+      last_counts_ = figures.counts;
+      reading << utc_text(system_clock::now(), "%FT%TZ") << ' ' << format_plain(figures) << '\n';
+    }
+    context_.streams.out << reading.str() << std::flush;
+  }
+
+  bool is_anything_left() {
+    if (job_) {
+      return figures_.total.pending + figures_.total.processing > 0 || is_fed(*tracker_, *job_);
+    }
+    for (const Job& job : jobs_) {
+      if (job.counts.pending + job.counts.processing > 0) return true;
+    }
+    return false;
+  }
+
+  const StatusSettings& settings_;
+  const Context& context_;
+  std::unique_ptr<Tracker> tracker_;
+  std::optional<JobId> job_;
+  JobFigures figures_;     // the last reading of a job,
+  std::vector<Job> jobs_;  // or of all
+  RateMeter rate_;         // of a watch,
+  std::int64_t most_done_ = 0;
+  Seconds elapsed_{0};
+  std::optional<StatusCounts> last_counts_;  // what its last line said
+};
 
 }  // namespace
 
-int status_command(const StatusSettings& settings, const std::string& database,
-                   const Streams& streams) {
-  Options options;
-  options.read_only = true;
-  ProgressTracker tracker(database, options);
-
-  if (!settings.job) {
-    const std::vector<Job> jobs = tracker.list_jobs();
-    const std::int64_t live = count_live_workers(tracker);
-    if (settings.json) {
-      streams.out << jobs_document(jobs, live) << '\n';
-      return kExitOk;
-    }
-    CountsTable table("job");
-    for (const Job& job : jobs) table.add(job.name, job.counts);
-    table.write(streams.out);
-    streams.out << '\n';
-    write_live_workers(streams.out, live);
-    return kExitOk;
+int status_command(const StatusSettings& settings, const Context& context) {
+  Status status(settings, context);
+  if (settings.watch) {
+    status.watch();
+  } else {
+    status.show_once();
   }
+  return kExitOk;
+}
 
-  const std::optional<JobId> job = tracker.get_job_id(*settings.job);
-  if (!job) {
-    complain(streams.err, display(database) + ": no job called " + display(*settings.job) +
-                              ": `progress-tracker status` lists those there are");
-    return kExitNotFound;
-  }
-  // All figures from one reading, so that they agree.
-  const auto splits = tracker.get_progress_by_split(*job);
-  const StatusCounts total = sum(splits);
-  const std::int64_t live = count_live_workers(tracker);
+int jobs_command(const JobsSettings& settings, const Context& context) {
+  const auto tracker = open_tracker(context.database(), Access::kRead);
+  const std::vector<Job> jobs = tracker->list_jobs();
+  std::ostream& out = context.streams.out;
   if (settings.json) {
-    streams.out << status_document(*settings.job, total, splits, live) << '\n';
+    out << jobs_document(jobs, count_live_workers(*tracker)) << '\n';
     return kExitOk;
   }
-  write_status(streams.out, *settings.job, total, splits);
-  write_live_workers(streams.out, live);
+  Table table({{"job"},
+               {"images", Align::kRight},
+               {"completed", Align::kRight},
+               {"error", Align::kRight},
+               {"left", Align::kRight},
+               {"after"},
+               {"created"},
+               {"last checkpoint"}},
+              context.out.is_colored);
+  for (const Job& job : jobs) {
+    std::string upstream;
+    for (const Job& other : jobs) {
+      if (job.upstream == other.id) upstream = display(other.name);
+    }
+    table.add({display(job.name),
+               std::to_string(job.counts.total()),
+               std::to_string(job.counts.completed),
+               {std::to_string(job.counts.error),
+                job.counts.error > 0 ? std::optional(Color::kRed) : std::nullopt},
+               std::to_string(job.counts.pending + job.counts.processing),
+               upstream,
+               utc_for_people(job.created_at),
+               utc_for_people(job.updated_at)});
+  }
+  table.write(out);
   return kExitOk;
 }
 

@@ -1,17 +1,16 @@
-// progress-tracker status
+// progress-tracker status, jobs
 #ifndef PROGRESS_TRACKER_CLI_STATUS_COMMAND_H_
 #define PROGRESS_TRACKER_CLI_STATUS_COMMAND_H_
 
-#include <string>
-
-#include "cli/command_line.h"
-#include "cli/output.h"
+#include "cli/context.h"
+#include "cli/settings.h"
 
 namespace progress_tracker::cli {
 
-// Changes nothing, and makes no database where there is none. Returns the exit code; throws Error.
-int status_command(const StatusSettings& settings, const std::string& database,
-                   const Streams& streams);
+// Change nothing, and make no database where there is none. Return the exit code; throw Error and
+// NotFound.
+int status_command(const StatusSettings& settings, const Context& context);
+int jobs_command(const JobsSettings& settings, const Context& context);
 
 }  // namespace progress_tracker::cli
 

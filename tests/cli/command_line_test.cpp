@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <cstdlib>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -22,10 +21,6 @@ using Words = std::vector<std::string>;
 
 class CommandLineTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    unsetenv("PROGRESS_TRACKER_DB");
-    unsetenv("PROGRESS_TRACKER_PROGRESS");
-  }
   std::variant<CommandLine, int> parse(const Words& words) {
     out_.str("");
     err_.str("");
@@ -76,16 +71,21 @@ TEST_F(CommandLineTest, HasTheDefaultsItPromises) {
   EXPECT_EQ(settings.limit, 0);
   EXPECT_EQ(settings.max_errors, 0);
   EXPECT_FALSE(settings.timeout);
-  EXPECT_EQ(settings.progress, ProgressMode::kAuto);
+  EXPECT_FALSE(settings.wait);
+  EXPECT_FALSE(settings.dry_run);
+  EXPECT_FALSE(settings.json);
+  EXPECT_FALSE(settings.split_pattern);
+  EXPECT_THAT(settings.metrics_file, IsEmpty());
   EXPECT_EQ(settings.separator, '\n');
   EXPECT_EQ(settings.extensions, default_extensions());
-  EXPECT_EQ(understood({"status"}).database, "progress.db");
+  EXPECT_FALSE(understood({"status"}).flags.database);
 }
 
 TEST_F(CommandLineTest, UnderstandsEveryOption) {
   const RunSettings settings =
       run({"--job=[a,b]", "--from", "-", "-0", "-j4", "--retries", "2", "--limit", "10",
-           "--max-errors=3", "--timeout", "1.5", "--progress", "json"});
+           "--max-errors=3", "--timeout", "1.5", "--wait", "--dry-run", "--json", "--metrics-file",
+           "m", "--split-pattern", "^(a|b)/"});
   EXPECT_EQ(settings.job, "[a,b]");
   EXPECT_EQ(settings.from, "-");
   EXPECT_EQ(settings.separator, '\0');
@@ -94,35 +94,47 @@ TEST_F(CommandLineTest, UnderstandsEveryOption) {
   EXPECT_EQ(settings.limit, 10);
   EXPECT_EQ(settings.max_errors, 3);
   EXPECT_EQ(settings.timeout, std::chrono::milliseconds(1500));
-  EXPECT_EQ(settings.progress, ProgressMode::kJson);
+  EXPECT_TRUE(settings.wait);
+  EXPECT_TRUE(settings.dry_run);
+  EXPECT_TRUE(settings.json);
+  EXPECT_EQ(settings.metrics_file, "m");
+  EXPECT_TRUE(std::regex_search("a/b", settings.split_pattern.value()));
   EXPECT_THAT(run({"--job", "j", "--images", "[x,y]\xff", "--ext", "PNG,.jpg"}).extensions,
               ElementsAre("png", "jpg"));
   EXPECT_EQ(run({"--job", "-j", "--images", "[x,y]\xff"}).images, "[x,y]\xff");
 }
 
-TEST_F(CommandLineTest, TakesTheDatabaseFromFlagThenEnvironmentThenDefault) {
-  setenv("PROGRESS_TRACKER_DB", "env.db", 1);
-  EXPECT_EQ(understood({"status", "j"}).database, "env.db");
-  EXPECT_EQ(understood({"status", "j", "--db", "flag.db"}).database, "flag.db");
-  EXPECT_EQ(understood({"run", "--db=flag.db", "--job=j", "--images=d", "--", "c"}).database,
-            "flag.db");
-  setenv("PROGRESS_TRACKER_DB", "", 1);
-  EXPECT_EQ(understood({"status", "j"}).database, "progress.db");
-}
-
-TEST_F(CommandLineTest, TakesTheProgressModeFromTheEnvironment) {
-  setenv("PROGRESS_TRACKER_PROGRESS", "none", 1);
-  EXPECT_EQ(run({"--job", "j", "--images", "d"}).progress, ProgressMode::kNone);
-  EXPECT_EQ(run({"--job", "j", "--images", "d", "--progress=bar"}).progress, ProgressMode::kBar);
-  setenv("PROGRESS_TRACKER_PROGRESS", "loud", 1);
-  EXPECT_EQ(std::get<int>(parse({"run", "--job", "j", "--images", "d", "--", "c"})), kExitUsage);
-  EXPECT_THAT(err_.str(), HasSubstr("PROGRESS_TRACKER_PROGRESS: 'loud' is not one of"));
-  status({"j"});  // which shows no progress
+TEST_F(CommandLineTest, TakesTheOptionsOfEveryCommandBeforeAndAfterItsName) {
+  for (const Words& words : {Words{"--db", "x.db", "--config", "c", "--log-level=debug",
+                                   "--log-file", "l", "--color", "never", "status", "j"},
+                             Words{"status", "j", "--db=x.db", "--config", "c", "--log-level",
+                                   "debug", "--log-file=l", "--color", "never"}}) {
+    const Flags flags = understood(words).flags;
+    EXPECT_EQ(flags.database, "x.db");
+    EXPECT_EQ(flags.config_file, "c");
+    EXPECT_EQ(flags.log_level, "debug");
+    EXPECT_EQ(flags.log_file, "l");
+    EXPECT_EQ(flags.color, "never");
+    EXPECT_FALSE(flags.progress);
+  }
+  const Flags flags = understood({"run", "--job", "j", "--images", "d", "--progress", "bar",
+                                  "--checkpoint-interval", "7", "--", "c"})
+                          .flags;
+  EXPECT_EQ(flags.progress, "bar");
+  EXPECT_EQ(flags.checkpoint_interval, "7");
+  // What belongs to one command does not hide the name of another.
+  EXPECT_TRUE(
+      std::holds_alternative<StatusSettings>(understood({"--db", "run", "status"}).command));
 }
 
 TEST_F(CommandLineTest, StatusTakesAnyJobName) {
   EXPECT_FALSE(status({}).job);
-  EXPECT_TRUE(status({"--json"}).json);
+  EXPECT_EQ(status({}).format, StatusFormat::kText);
+  EXPECT_EQ(status({"--json"}).format, StatusFormat::kJson);
+  EXPECT_EQ(status({"--format", "prometheus"}).format, StatusFormat::kPrometheus);
+  EXPECT_FALSE(status({}).watch);
+  EXPECT_TRUE(status({"--watch"}).watch);
+  EXPECT_EQ(status({"-w", "--interval", "0.5"}).interval, std::chrono::milliseconds(500));
   EXPECT_EQ(status({"run"}).job, "run");
   EXPECT_EQ(status({"status", "--json"}).job, "status");
   EXPECT_EQ(status({"[a,b]"}).job, "[a,b]");
@@ -136,7 +148,36 @@ TEST_F(CommandLineTest, DoctorChangesNothingUnlessAskedTo) {
   EXPECT_TRUE(doctor({"--repair"}).repair);
   EXPECT_TRUE(doctor({"--json"}).json);
   EXPECT_TRUE(doctor({"--json", "--repair", "--db", "x.db"}).repair);
-  EXPECT_EQ(understood({"--db", "x.db", "doctor"}).database, "x.db");
+}
+
+TEST_F(CommandLineTest, UnderstandsTheOtherCommands) {
+  const auto of = [&](const Words& words) { return understood(words).command; };
+  EXPECT_TRUE(std::get<JobsSettings>(of({"jobs", "--json"})).json);
+  EXPECT_EQ(std::get<ErrorsSettings>(of({"errors", "[a,b]"})).job, "[a,b]");
+  EXPECT_TRUE(std::get<ErrorsSettings>(of({"errors", "j", "--list"})).list);
+  EXPECT_EQ(std::get<ExplainSettings>(of({"explain", "j", "[a,b]"})).path, "[a,b]");
+  EXPECT_EQ(std::get<ExplainSettings>(of({"explain", "j", "--", "-x\xff"})).path, "-x\xff");
+  EXPECT_FALSE(std::get<RetrySettings>(of({"retry", "j"})).message);
+  EXPECT_EQ(std::get<RetrySettings>(of({"retry", "j", "--message", "[m]"})).message, "[m]");
+  EXPECT_EQ(std::get<ResetSettings>(of({"reset", "j"})).job, "j");
+  EXPECT_EQ(std::get<RemoveSettings>(of({"remove", "j"})).job, "j");
+  EXPECT_EQ(std::get<ChainSettings>(of({"chain", "k", "--after", "j"})).job, "k");
+  EXPECT_EQ(std::get<ChainSettings>(of({"chain", "k", "--after", "j"})).upstream, "j");
+  EXPECT_EQ(std::get<BatchesSettings>(of({"batches", "j"})).job, "j");
+  EXPECT_EQ(std::get<ReportSettings>(of({"report", "j", "-o", "r.html"})).output, "r.html");
+  EXPECT_EQ(std::get<ImportSettings>(of({"import", "old.db"})).old_database, "old.db");
+  EXPECT_TRUE(std::get<ConfigSettings>(of({"config", "show", "--json"})).json);
+}
+
+TEST_F(CommandLineTest, ExportsInOneOfItsForms) {
+  const auto exported = [&](const Words& words) {
+    return std::get<ExportSettings>(understood(words).command);
+  };
+  EXPECT_EQ(exported({"export", "j", "--csv", "-"}).format, ExportFormat::kCsv);
+  EXPECT_EQ(exported({"export", "j", "--csv", "-"}).output, "-");
+  EXPECT_EQ(exported({"export", "j", "--json", "f"}).format, ExportFormat::kJson);
+  EXPECT_EQ(exported({"export", "--snapshot", "f"}).format, ExportFormat::kSnapshot);
+  EXPECT_EQ(exported({"export", "j", "--csv", "-"}).job, "j");
 }
 
 struct WrongCase {
@@ -157,7 +198,6 @@ TEST_F(CommandLineTest, RefusesWrongUsageWithExitCode2AndAShortText) {
            {{"--", "run"}, ""},
            {{"--db"}, ""},
            {{"run", "--images", "d", "--", "c"}, "--job is required"},
-           {{"run", "--job", "j", "--", "c"}, "--images DIR or --from FILE"},
            {{"run", "--job", "j", "--images", "d", "--from", "f", "--", "c"}, "excludes"},
            {{"run", "--job=", "--images", "d", "--", "c"}, "--job: a value is missing"},
            {{"run", "--job"}, "--job"},
@@ -179,13 +219,28 @@ TEST_F(CommandLineTest, RefusesWrongUsageWithExitCode2AndAShortText) {
            {with({"--timeout", "inf"}), "--timeout"},
            {with({"--timeout", "5s"}), "--timeout"},
            {with({"--ext", "jpg,,png"}), "--ext"},
-           {with({"--progress", "loud"}), "auto|bar|plain|json|none"},
-           {with({"--log-level", "loud"}), "--log-level"},
+           {with({"--split-pattern", "("}), "--split-pattern: '(' is not a regular expression"},
            {with({"--job", "again"}), "--job"},
            {{"run", "--job", "j", "--from", "f", "--ext", "png", "--", "c"}, "--images"},
            {{"status", "a", "b"}, "b"},
            {{"status", "a", "--jsom"}, "--jsom"},
            {{"status", "--repair"}, "--repair"},
+           {{"status", "--interval", "1"}, "--watch"},
+           {{"status", "--watch", "--interval", "0"}, "--interval: '0' is not"},
+           {{"status", "--json", "--format", "text"}, "excludes"},
+           {{"status", "--format", "xml"}, "--format: 'xml' is not one of"},
+           {{"errors"}, "JOB is required"},
+           {{"explain", "j"}, "PATH is required"},
+           {{"explain", "j", "p", "q"}, "q"},
+           {{"chain", "k"}, "--after is required"},
+           {{"report", "j"}, "--output is required"},
+           {{"export", "j"}, "one of --csv FILE"},
+           {{"export", "j", "--csv", "a", "--json", "b"}, "one of --csv FILE"},
+           {{"export", "--csv", "a"}, "JOB is required"},
+           {{"export", "j", "--snapshot", "a"}, "leave j out"},
+           {{"import"}, "OLD.db is required"},
+           {{"config"}, "show is required"},
+           {{"config", "edit"}, "there is only `config show`"},
            {{"doctor", "thumbs"}, "thumbs"},
            {{"doctor", "--", "--repair"}, "--repair"},
            {{"doctor", "--repair=sure"}, "--repair"},
@@ -204,8 +259,9 @@ TEST_F(CommandLineTest, RefusesWrongUsageWithExitCode2AndAShortText) {
 }
 
 TEST_F(CommandLineTest, AnswersHelpAndVersionOnStandardOutput) {
-  for (const Words& words : {Words{"--help"}, Words{"--version"}, Words{"run", "--help"},
-                             Words{"status", "-h"}, Words{"doctor", "--help"}}) {
+  for (const Words& words :
+       {Words{"--help"}, Words{"--version"}, Words{"run", "--help"}, Words{"status", "-h"},
+        Words{"doctor", "--help"}, Words{"export", "--help"}, Words{"config", "--help"}}) {
     EXPECT_EQ(std::get<int>(parse(words)), kExitOk);
     EXPECT_THAT(err_.str(), IsEmpty());
     EXPECT_THAT(out_.str(), HasSubstr("progress-tracker"));

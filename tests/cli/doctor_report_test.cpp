@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/time_text.h"
 #include "progress_tracker/rules.h"
 
 namespace progress_tracker::cli {

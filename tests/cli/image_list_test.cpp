@@ -29,7 +29,7 @@ class ScanTest : public ::testing::Test {
       std::size_t piece_size = kImagesPerPiece) {
     std::vector<std::pair<std::string, std::string>> images;
     unreadable_ = scan_images(
-        directory_.path(), extensions,
+        directory_.path(), extensions, split_of_first_folder,
         [&](const ImagePiece& piece) {
           pieces_.push_back(piece.paths.size());
           ASSERT_EQ(piece.paths.size(), piece.splits.size());
@@ -117,7 +117,7 @@ TEST_F(ScanTest, DoesNotComeBackThroughItsOwnParent) {
   std::filesystem::create_symlink(outside.path(), root / "parent");
   std::vector<std::string> found;
   scan_images(
-      root, default_extensions(),
+      root, default_extensions(), split_of_first_folder,
       [&](const ImagePiece& piece) {
         for (const auto& path : piece.paths) found.push_back(path.native());
       },
@@ -172,15 +172,16 @@ TEST_F(ScanTest, RefusesADirectoryThatIsNone) {
   const auto nothing = [](const ImagePiece&) { FAIL(); };
   const auto file = directory_.make_file("file.png");
   for (const auto& path : {directory_.path() / "absent", file}) {
-    EXPECT_THAT(([&] { scan_images(path, default_extensions(), nothing, {}); }),
-                ThrowsMessage<UsageError>(HasSubstr(path.string())));
+    EXPECT_THAT(
+        ([&] { scan_images(path, default_extensions(), split_of_first_folder, nothing, {}); }),
+        ThrowsMessage<UsageError>(HasSubstr(path.string())));
   }
 }
 
 TEST_F(ScanTest, DropsTrailingSlashesOfTheDirectory) {
   make("a.png");
   std::vector<std::string> found;
-  scan_images(root() + "//", default_extensions(),
+  scan_images(root() + "//", default_extensions(), split_of_first_folder,
               [&](const ImagePiece& piece) { found.push_back(piece.paths.at(0)); }, {});
   EXPECT_THAT(found, ElementsAre(root() + "a.png"));
 }
@@ -190,7 +191,7 @@ std::vector<std::string> read_list(const std::string& text, char separator,
   std::istringstream list(text);
   std::vector<std::string> paths;
   read_image_list(
-      list, "list", separator,
+      list, "list", separator, {},
       [&](const ImagePiece& piece) {
         EXPECT_THAT(piece.splits, IsEmpty());
         for (const auto& path : piece.paths) paths.push_back(path.native());

@@ -10,7 +10,6 @@
 #include <fstream>
 #include <mutex>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <thread>
 
@@ -27,9 +26,8 @@ class InterruptionTest : public ::testing::Test {
  protected:
   // Starts a command that says when it runs, its traps being set, and begins work.
   void work(const std::string& traps, const std::string& then, std::chrono::milliseconds grace) {
-    interruption_.emplace(err_, clock_, grace);
-    interruption_->begin_work(
-        children_, [this] { ++shown_; }, [](const std::string&) {});
+    interruption_.emplace([](const std::string&) {}, clock_, grace);
+    interruption_->begin_work(children_, [this] { ++shown_; });
     const std::string runs = (directory_.path() / "runs").string();
     command_ = std::thread([=, this] {
       result_ = children_.run({"sh", "-c", traps + "; echo > " + runs + "; " + then});
@@ -46,7 +44,6 @@ class InterruptionTest : public ::testing::Test {
   }
 
   TemporaryDirectory directory_;
-  std::ostringstream err_;
   Watchdog watchdog_{1};
   PausableClock clock_;
   ChildProcesses children_{watchdog_, clock_, {.path = "/bin/sh"}};
@@ -110,9 +107,8 @@ int end_of_preparing_process(int signal, bool ignored_before) {
   const pid_t process = fork();
   if (process == 0) {
     if (ignored_before) std::signal(signal, SIG_IGN);
-    std::ostringstream err;
     PausableClock clock;
-    const Interruption interruption(err, clock);
+    const Interruption interruption([](const std::string&) {}, clock);
     kill(getpid(), signal);
     std::this_thread::sleep_for(ignored_before ? 100ms : 1h);
     _exit(77);

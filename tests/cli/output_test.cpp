@@ -60,6 +60,19 @@ TEST(DisplayCutTest, CutsAtACharacterAndShowsIt) {
   EXPECT_EQ(display_cut("a\nb\nc\nd\ne\n", 10), "a\\nb\\nc…");
 }
 
+TEST(DisplayLinesTest, KeepsTheLinesOfAMessageAndIndentsThem) {
+  EXPECT_EQ(display_lines("one", "  ", 100), "one");
+  EXPECT_EQ(display_lines("one\ntwo\n\nfour", "  ", 100), "one\n  two\n  \n  four");
+  EXPECT_EQ(display_lines("a\x1b[2Jb\r\nc", "  ", 100), "a\\x1B[2Jb\\x0D\n  c");
+}
+
+TEST(DisplayLinesTest, ShowsWhatIsCut) {
+  EXPECT_EQ(display_lines("12345\n12345", "  ", 10), "12345\n  12345");
+  EXPECT_EQ(display_lines("12345\n123456", "  ", 10), "12345\n  12…");
+  EXPECT_EQ(display_lines("12345\n12345\n1", "  ", 10), "12345\n  12345\n  …");
+  EXPECT_EQ(display_lines("1234567890a\nb", "  ", 10), "1234567…");
+}
+
 TEST(ComplainTest, SaysWhoSpeaks) {
   std::ostringstream err;
   complain(err, "what: cause");

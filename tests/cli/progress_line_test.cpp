@@ -170,12 +170,19 @@ TEST(JsonOutputTest, ProgressHasARateAndATimeLeftOnceTheyAreKnown) {
 
 TEST(JsonOutputTest, StatusHasTheFieldsThatScriptsRelyOn) {
   const StatusCounts train{.pending = 1, .processing = 2, .completed = 3, .error = 4};
-  EXPECT_EQ(
-      status_document("job \"1\"", train, {{"train", train}}, 1),
+  JobFigures figures{.job = "job \"1\"",
+                     .splits = {{"train", train}},
+                     .total = train,
+                     .live_workers = 1,
+                     .per_second = std::nullopt};
+  const std::string begin =
       R"({"schema_version":1,"job":"job \"1\"","total_images":10,"pending":1,"processing":2,)"
       R"("completed":3,"error":4,"splits":{"train":{"pending":1,"processing":2,"completed":3,)"
-      R"("error":4}},"live_workers":1})");
-  EXPECT_THAT(status_document("empty", {}, {}, 0), HasSubstr(R"("splits":{})"));
+      R"("error":4}},"live_workers":1,)";
+  EXPECT_EQ(status_document(figures), begin + R"("images_per_s":null,"eta_s":null})");
+  figures.per_second = 0.5;
+  EXPECT_EQ(status_document(figures), begin + R"("images_per_s":0.5,"eta_s":6.0})");
+  EXPECT_THAT(status_document(JobFigures()), HasSubstr(R"("splits":{})"));
 }
 
 }  // namespace

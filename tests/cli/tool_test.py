@@ -380,14 +380,14 @@ class ExitCodeTest(ToolTest):
         self.assertIn("progress-tracker: --from /proc/self/mem: cannot be read\n", self.err)
         self.tool("status", "j", expect=3)
 
-    def test_2_where_not_even_the_watchdog_can_be_started(self):
+    def test_126_where_not_even_the_watchdog_can_be_started(self):
         self.make("d/a.png")
         # Room for one descriptor, with which files are looked into; the watchdog's pipe takes two.
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
 
         self.tool("run", "--job", "j", "--images", "d", "--", "touch", "made", preexec_fn=limit,
-                  expect=2)
+                  expect=126)
         self.assertIn("progress-tracker: starting the watchdog process: Too many open files\n",
                       self.err)
         self.assertEqual(os.listdir(self.home), ["d"])
@@ -869,7 +869,7 @@ class StatusTest(ToolTest):
         completed = {"pending": 0, "processing": 0, "completed": 1, "error": 0}
         self.assertEqual(document, {
             "schema_version": 1, "job": "j", "total_images": 3, "pending": 0, "processing": 0,
-            "completed": 2, "error": 1, "live_workers": 0,
+            "completed": 2, "error": 1, "live_workers": 0, "images_per_s": None, "eta_s": None,
             "splits": {"": completed, "train": completed,
                        "val": {"pending": 0, "processing": 0, "completed": 0, "error": 1}}})
         everything = json.loads(self.tool("status", "--json"))

@@ -159,4 +159,11 @@ query "SELECT path || char(10) || '    ' || error_message FROM images WHERE stat
 say 'progress-tracker status thumbnails'
 "$tool" status thumbnails --db "$database"
 
+say 'progress-tracker errors thumbnails'
+"$tool" errors thumbnails --db "$database"
+
+say "progress-tracker report thumbnails -o $home/report.html"
+"$tool" report thumbnails --db "$database" -o "$home/report.html"
+expect 'a page about it' '<!DOCTYPE html>' "$(head -n 1 "$home/report.html")"
+
 say "As promised. Everything is still in $home"

@@ -1,0 +1,36 @@
+#include "cli/database.h"
+
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+#include "cli/output.h"
+#include "progress_tracker/error.h"
+#include "progress_tracker/maintenance.h"
+#include "progress_tracker/progress_tracker.h"
+
+namespace progress_tracker::cli {
+
+std::unique_ptr<Tracker> open_tracker(const std::string& location, Access access) {
+  Options options;
+  options.read_only = access == Access::kRead;
+  std::error_code unknown;  // what cannot be looked at is for the tracker to refuse
+  const auto type = std::filesystem::status(location, unknown).type();
+  if (access == Access::kChange && type == std::filesystem::file_type::not_found) {
+    throw Error(ErrorCode::kNotFound, "open: " + display(location) + ": there is no such database");
+  }
+  return std::make_unique<ProgressTracker>(location, options);
+}
+
+JobId require_job(Tracker& tracker, const std::string& location, const std::string& name) {
+  const std::optional<JobId> job = tracker.get_job_id(name);
+  if (!job) {
+    throw NotFound(display(location) + ": no job called " + display(name) +
+                   ": `progress-tracker jobs` lists those there are");
+  }
+  return *job;
+}
+
+void copy_database(const std::string& location, const std::string& out) { snapshot(location, out); }
+
+}  // namespace progress_tracker::cli

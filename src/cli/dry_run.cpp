@@ -1,0 +1,180 @@
+#include "cli/dry_run.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+
+#include "cli/command_template.h"
+#include "cli/database.h"
+#include "cli/exit_code.h"
+#include "cli/image_pages.h"
+#include "cli/job_figures.h"
+#include "cli/json_support.h"
+#include "cli/output.h"
+#include "progress_tracker/error.h"
+
+namespace progress_tracker::cli {
+namespace {
+
+// Writes each image as it is met: there may be more than there is memory for.
+class Listing {
+ public:
+  Listing(const RunSettings& settings, std::ostream& out)
+      : settings_(settings), words_(settings.command), out_(out) {
+    if (!settings.json) return;
+    ordered_json head = new_document();
+    head["job"] = settings.job;
+    head["dry_run"] = true;
+    std::string text = text_of(head);
+    text.back() = ',';
+    out_ << text << "\"images\":[";
+  }
+
+  bool is_full() const { return settings_.limit > 0 && would_run_ + gone_ >= settings_.limit; }
+
+  // An image that would be worked on, unless --limit says otherwise.
+  void add(const std::filesystem::path& path, const char* reason) {
+    if (is_full()) return;
+    if (!settings_.images.empty() && is_gone(path)) {
+      ++gone_;
+      write(path, "gone", "");
+      return;
+    }
+    ++would_run_;
+    write(path, reason, shell_line(words_.expand(path.native())));
+  }
+
+  std::int64_t would_run() const { return would_run_; }
+  std::int64_t gone() const { return gone_; }
+
+ private:
+  void write(const std::filesystem::path& path, const std::string& reason,
+             const std::string& line) {
+    if (settings_.json) {
+      ordered_json entry;
+      add_path(entry, path);
+      entry["reason"] = reason;
+      if (!line.empty()) entry["command"] = line;
+      out_ << (is_first_ ? "" : ",") << text_of(entry);
+      is_first_ = false;
+      return;
+    }
+    constexpr std::size_t kWidth = 9;
+    out_ << reason << std::string(kWidth - reason.size(), ' ')
+         << (line.empty() ? display(path.native()) + ": no such file" : line) << '\n';
+  }
+
+  const RunSettings& settings_;
+  const CommandTemplate words_;
+  std::ostream& out_;
+  bool is_first_ = true;
+  std::int64_t would_run_ = 0;
+  std::int64_t gone_ = 0;
+};
+
+// A database or a job that is not there yet has nothing: all images are new.
+class Record {
+ public:
+  Record(const RunSettings& settings, const Context& context) {
+    try {
+      tracker_ = open_tracker(context.database(), Access::kRead);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound) throw;
+      return;
+    }
+    job_ = tracker_->get_job_id(settings.job);
+  }
+
+  bool has_job() const { return job_.has_value(); }
+
+  bool has(const std::filesystem::path& path) {
+    return job_ && tracker_->get_image_id(*job_, path).has_value();
+  }
+
+  StatusCounts counts() {
+    return job_ ? tracker_->get_status_counts(*job_).value_or(StatusCounts{}) : StatusCounts{};
+  }
+
+  // Whether nobody is at work, so that what is in work was left by the dead.
+  bool is_abandoned() { return job_ && count_live_workers(*tracker_) == 0; }
+
+  void for_each(Status status, const std::function<bool(const ImageRecord&)>& each) {
+    if (job_) for_each_image(*tracker_, *job_, status, each);
+  }
+
+ private:
+  std::unique_ptr<Tracker> tracker_;
+  std::optional<JobId> job_;
+};
+
+// As the tracker hands them out: those of dead workers come after all others.
+void list_pending(Record& record, Listing& listing, bool with_deaths) {
+  record.for_each(Status::kPending, [&](const ImageRecord& image) {
+    if ((image.deaths > 0) == with_deaths) listing.add(image.image.path, "pending");
+    return !listing.is_full();
+  });
+}
+
+void list_abandoned(Record& record, Listing& listing) {
+  record.for_each(Status::kProcessing, [&](const ImageRecord& image) {
+    listing.add(image.image.path, "died");
+    return !listing.is_full();
+  });
+}
+
+void list_new(ImageSource& source, Record& record, Listing& listing, const Context& context) {
+  std::unordered_set<std::string> seen;
+  const PieceSink sink = [&](const ImagePiece& piece) {
+    for (const auto& path : piece.paths) {
+      if (listing.is_full()) return;
+      if (record.has(path) || !seen.insert(path.native()).second) continue;
+      listing.add(path, "new");
+    }
+  };
+  source.read(sink, [&](const std::string& note) { complain(context.streams.err, note); });
+}
+
+}  // namespace
+
+int dry_run(const RunSettings& settings, ImageSource& source, const Context& context) {
+  Record record(settings, context);
+  if (!source.is_given() && !record.has_job()) {
+    throw UsageError("--images DIR or --from FILE is required: there is no job " +
+                     display(settings.job) + " yet");
+  }
+  std::ostream& out = context.streams.out;
+  Listing listing(settings, out);
+  const StatusCounts counts = record.counts();
+  const bool is_abandoned = record.is_abandoned();
+  list_pending(record, listing, false);
+  if (source.is_given()) list_new(source, record, listing, context);
+  list_pending(record, listing, true);
+  if (is_abandoned) list_abandoned(record, listing);
+
+  const std::int64_t elsewhere = is_abandoned ? 0 : counts.processing;
+  if (settings.json) {
+    ordered_json rest;
+    rest["would_run"] = listing.would_run();
+    rest["gone"] = listing.gone();
+    rest["completed"] = counts.completed;
+    rest["error"] = counts.error;
+    rest["in_work_elsewhere"] = elsewhere;
+    out << "]," << text_of(rest).substr(1) << '\n';
+    return kExitOk;
+  }
+  std::string sentence = "dry run: " + counted(listing.would_run(), "command") +
+                         " would be run; left alone: " + std::to_string(counts.completed) +
+                         " completed, " + std::to_string(counts.error) + " in error (see `retry`)";
+  if (elsewhere > 0) sentence += ", " + std::to_string(elsewhere) + " in work in another run";
+  if (listing.gone() > 0) {
+    sentence += "; " + counted(listing.gone(), "image") + " would be in error: no such file";
+  }
+  complain(context.streams.err, sentence);
+  return kExitOk;
+}
+
+}  // namespace progress_tracker::cli

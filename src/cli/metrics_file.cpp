@@ -1,0 +1,57 @@
+#include "cli/metrics_file.h"
+
+#include <system_error>
+#include <utility>
+
+#include "cli/atomic_file.h"
+#include "cli/output.h"
+
+namespace progress_tracker::cli {
+
+MetricsFile::MetricsFile(std::filesystem::path path, Tracker& tracker, JobId job, std::string name,
+                         Note note)
+    : path_(std::move(path)),
+      tracker_(tracker),
+      job_(job),
+      name_(std::move(name)),
+      note_(std::move(note)),
+      last_success_(read_last_success(path_, name_)) {
+  try {
+    write({}, true);
+  } catch (const std::system_error& error) {
+    throw UsageError(std::string("--metrics-file ") + error.what());
+  }
+}
+
+void MetricsFile::update(const ProgressFigures& figures,
+                         std::chrono::steady_clock::time_point now) {
+  if (written_ && now - *written_ < kInterval) return;
+  written_ = now;
+  try_to_write(figures, true);
+}
+
+void MetricsFile::finish(const ProgressFigures& figures, bool succeeded) {
+  if (succeeded) {
+    last_success_ = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  }
+  try_to_write(figures, false);
+}
+
+void MetricsFile::try_to_write(const ProgressFigures& figures, bool is_active) {
+  try {
+    write(figures, is_active);
+  } catch (const std::system_error& error) {
+    if (!std::exchange(has_failed_, true)) note_(std::string("--metrics-file ") + error.what());
+  }
+}
+
+void MetricsFile::write(const ProgressFigures& figures, bool is_active) {
+  JobFigures of_job = read_figures(tracker_, job_, name_);
+  if (is_active) of_job.per_second = figures.per_second;
+  const RunMetrics run{.is_active = is_active,
+                       .running = is_active ? figures.running : 0,
+                       .last_success = last_success_};
+  write_file_atomically(path_, [&](std::ostream& out) { write_metrics(out, {&of_job, 1}, run); });
+}
+
+}  // namespace progress_tracker::cli
