@@ -6,7 +6,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <random>
 #include <streambuf>
 #include <system_error>
 
@@ -59,11 +59,23 @@ class DescriptorBuffer : public std::streambuf {
   throw std::system_error(error, std::generic_category(), display(path.native()));
 }
 
-// A new file beside the one that it will replace.
+std::string new_name() {
+  std::random_device random;
+  return ".progress-tracker-" + std::to_string(random()) + std::to_string(random());
+}
+
+// A new file beside `target`, which it will replace. `path`: as it is called in messages.
 class NewFile {
  public:
-  explicit NewFile(const fs::path& path) : path_(path), name_(path.native() + ".XXXXXX") {
-    descriptor_ = Descriptor(mkostemp(name_.data(), O_CLOEXEC));
+  NewFile(const fs::path& path, const fs::path& target)
+      : path_(path), target_(target), name_(target.parent_path() / new_name()) {
+    if (!target.has_filename()) fail(path_, ENOENT);
+    // As any program would make it, or no more open than the file that is replaced. Not by way of
+    // umask(), which would change it for the commands that are started meanwhile.
+    struct stat replaced {};
+    is_replacing_ = stat(target_.c_str(), &replaced) == 0;
+    mode_ = is_replacing_ ? replaced.st_mode & 0777U : 0666U;
+    descriptor_ = Descriptor(open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_));
     if (descriptor_.get() < 0) fail(path_, errno);
   }
   NewFile(const NewFile&) = delete;
@@ -75,21 +87,18 @@ class NewFile {
   int descriptor() const { return descriptor_.get(); }
 
   void take_the_name() {
-    // As open() would have made it, or as the file was that is replaced.
-    struct stat replaced {};
-    const mode_t mask = umask(0);
-    umask(mask);
-    const mode_t mode =
-        stat(path_.c_str(), &replaced) == 0 ? replaced.st_mode & 0777U : 0666U & ~mask;
-    if (fchmod(descriptor_.get(), mode) != 0) fail(path_, errno);
-    if (rename(name_.c_str(), path_.c_str()) != 0) fail(path_, errno);
+    if (is_replacing_ && fchmod(descriptor_.get(), mode_) != 0) fail(path_, errno);
+    if (rename(name_.c_str(), target_.c_str()) != 0) fail(path_, errno);
     is_named_ = true;
   }
 
  private:
   const fs::path& path_;
-  std::string name_;
+  const fs::path& target_;
+  const fs::path name_;
   Descriptor descriptor_;
+  bool is_replacing_ = false;
+  mode_t mode_ = 0;
   bool is_named_ = false;
 };
 
@@ -102,11 +111,16 @@ void fill(int descriptor, const fs::path& path, const std::function<void(std::os
   if (!out) fail(path, buffer.error() != 0 ? buffer.error() : EIO);
 }
 
-// Where a link leads, so that the file is replaced and not the link.
+// Where a link leads, also if nothing is there yet, so that the file is replaced and not the link.
 fs::path target_of(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as many as Linux follows
+  fs::path target = path;
   std::error_code error;
-  fs::path target = fs::canonical(path, error);
-  return error ? path : target;
+  for (int links = 0; fs::is_symlink(target, error); ++links) {
+    if (links == kMostLinks) fail(path, ELOOP);
+    target = target.parent_path() / fs::read_symlink(target, error);
+  }
+  return target;
 }
 
 }  // namespace
@@ -114,24 +128,29 @@ fs::path target_of(const fs::path& path) {
 void write_file_atomically(const fs::path& path, const std::function<void(std::ostream&)>& write) {
   const fs::path target = target_of(path);
   std::error_code unknown;
-  if (fs::is_directory(target, unknown)) fail(path, EISDIR);
-  NewFile file(target);
+  const fs::file_status status = fs::status(target, unknown);
+  if (fs::is_directory(status)) fail(path, EISDIR);
+  // Who may do anything would put a file in place of a device.
+  if (fs::is_other(status)) {
+    throw std::system_error(ENOTSUP, std::generic_category(),
+                            display(path.native()) + ": not a regular file");
+  }
+  NewFile file(path, target);
   fill(file.descriptor(), path, write);
   file.take_the_name();
 }
 
 void write_output(const std::string& option, const std::string& path, std::ostream& standard_output,
                   const std::function<void(std::ostream&)>& write) {
-  if (path == "-") {
+  // By either name it may be a file that is appended to.
+  if (path == "-" || path == "/dev/stdout") {
     write(standard_output);
     return;
   }
   std::error_code unknown;
-  // A device or a pipe is written to, and not replaced.
-  const auto type = fs::status(path, unknown).type();
-  const bool is_special = type == fs::file_type::character || type == fs::file_type::fifo;
   try {
-    if (is_special) {
+    // A device or a pipe is written to, and not replaced.
+    if (fs::is_other(fs::status(path, unknown))) {
       const Descriptor device(open(path.c_str(), O_WRONLY | O_CLOEXEC));
       if (device.get() < 0) fail(path, errno);
       fill(device.get(), path, write);

@@ -57,9 +57,10 @@ bool matches(std::string_view text, std::string_view pattern) {
   return in_pattern == pattern.size();
 }
 
-// In either form: as it is, or as the tool shows it.
+// In any form: as it is, or as the tool shows it, whole or the beginning.
 bool has_message(const ImageRecord& record, const std::string& wanted) {
-  return matches(record.error_message, wanted) || matches(display(record.error_message), wanted);
+  return matches(record.error_message, wanted) || matches(display(record.error_message), wanted) ||
+         matches(shown_message(record.error_message), wanted);
 }
 
 std::size_t retry_with_message(Tracker& tracker, JobId job, const std::string& wanted) {

@@ -1,17 +1,22 @@
 #include "cli/configuration.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "cli/descriptor.h"
 #include "cli/option_values.h"
+#include "progress_tracker/rules.h"
 
 namespace progress_tracker::cli {
 namespace {
@@ -70,19 +75,42 @@ class ConfigFile {
 
  private:
   YAML::Node load() const {
-    std::ifstream file(path_, std::ios::binary);
-    std::ostringstream text;
-    if (file) text << file.rdbuf();
-    if (!file || file.bad() || text.bad()) {
-      const int error = errno != 0 ? errno : EIO;
-      throw UsageError("--config " + display(path_) + ": " +
-                       std::generic_category().message(error));
-    }
+    const std::string text = read_text();
+    // Else yaml-cpp would replace what is not UTF-8, and end at certain control characters.
+    if (!is_valid_utf8(text)) refuse("it is not UTF-8");
+    if (std::any_of(text.begin(), text.end(), is_control)) refuse("it holds control characters");
     try {
-      return YAML::Load(text.str());
+      const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+      if (documents.size() > 1) {
+        refuse("one document was expected: there are " + std::to_string(documents.size()));
+      }
+      return documents.empty() ? YAML::Node() : documents.front();
     } catch (const YAML::Exception& error) {
-      refuse(error.mark, error.msg);
+      refuse(error.mark, display(error.msg));
     }
+  }
+
+  std::string read_text() const {
+    // Not a stream, which takes a directory for an empty file.
+    const Descriptor file(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) refuse_file(errno);
+    std::string text;
+    std::array<char, 1 << 16> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    for (;;) {
+      const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
+      if (count == 0) return text;
+      if (count > 0) text.append(buffer.data(), static_cast<std::size_t>(count));
+      if (count < 0 && errno != EINTR) refuse_file(errno);
+    }
+  }
+
+  [[noreturn]] void refuse_file(int error) const {
+    throw UsageError("--config " + display(path_) + ": " + std::generic_category().message(error));
+  }
+
+  static bool is_control(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
   }
 
   YAML::Node section(const YAML::Node& root) const {
@@ -116,9 +144,11 @@ class ConfigFile {
     for (const auto& [known_name, target] : known) {
       if (name != known_name) continue;
       if (*target) refuse(key.Mark(), "progress." + name + " is there twice");
+      if (value.IsSequence() || value.IsMap()) {
+        refuse(key.Mark(), "progress." + name + ": one value was expected, not a list or keys");
+      }
       if (!value.IsScalar() || value.Scalar().empty()) {
-        refuse(value.IsDefined() && !value.IsNull() ? value.Mark() : key.Mark(),
-               "progress." + name + ": a value is missing");
+        refuse(key.Mark(), "progress." + name + ": a value is missing");
       }
       *target = Given{value.Scalar(), place(key.Mark())};
       return;
@@ -131,6 +161,8 @@ class ConfigFile {
   std::string place(const YAML::Mark& mark) const {
     return mark.is_null() ? display(path_) : display(path_) + ':' + std::to_string(mark.line + 1);
   }
+
+  [[noreturn]] void refuse(const std::string& why) const { refuse(YAML::Mark::null_mark(), why); }
 
   [[noreturn]] void refuse(const YAML::Mark& mark, const std::string& why) const {
     throw UsageError(place(mark) + ": " + why);
@@ -167,6 +199,12 @@ LogLevel parse_log_level(const std::string& origin, const std::string& text) {
     if (name == known) return level;
   }
   refuse_value(origin, text, "one of " + names_of(kLogLevels));
+}
+
+bool wants_json_progress(const Flags& flags, const Environment& environment) {
+  const auto given =
+      first_of(flags.progress, "--progress", environment, "PROGRESS_TRACKER_PROGRESS", {});
+  return given && given->text == name_of(ProgressMode::kJson);
 }
 
 const char* name_of(LogLevel level) { return name_in(kLogLevels, level); }

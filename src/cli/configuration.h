@@ -45,8 +45,12 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> process_environment(const char* name);
 
 // Reads the file if one was given. Throws UsageError, which names the place, if the file cannot be
-// read or is no YAML, if a key under `progress` is unknown, or if a value is not what it should be.
+// read or is not one YAML document in UTF-8, if a key under `progress` is unknown, or if a value is
+// not what it should be.
 Configuration resolve_configuration(const Flags& flags, const Environment& environment);
+
+// Whether the progress of `run` is asked for in JSON, also where the rest cannot be resolved.
+bool wants_json_progress(const Flags& flags, const Environment& environment);
 
 // The words of --log-level, and in any case those of Python's logging.
 LogLevel parse_log_level(const std::string& origin, const std::string& text);

@@ -1,5 +1,6 @@
 #include "cli/dry_run.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -7,12 +8,14 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "cli/command_template.h"
 #include "cli/database.h"
 #include "cli/exit_code.h"
 #include "cli/image_pages.h"
 #include "cli/job_figures.h"
+#include "cli/json_output.h"
 #include "cli/json_support.h"
 #include "cli/output.h"
 #include "progress_tracker/error.h"
@@ -34,6 +37,7 @@ class Listing {
     out_ << text << "\"images\":[";
   }
 
+  // As a run counts, to which an image in error by itself is one that it worked on.
   bool is_full() const { return settings_.limit > 0 && would_run_ + gone_ >= settings_.limit; }
 
   // An image that would be worked on, unless --limit says otherwise.
@@ -91,6 +95,13 @@ class Record {
 
   bool has_job() const { return job_.has_value(); }
 
+  bool is_chained() {
+    if (!job_) return false;
+    const std::vector<Job> jobs = tracker_->list_jobs();
+    return std::any_of(jobs.begin(), jobs.end(),
+                       [&](const Job& job) { return job.id == *job_ && job.upstream; });
+  }
+
   bool has(const std::filesystem::path& path) {
     return job_ && tracker_->get_image_id(*job_, path).has_value();
   }
@@ -102,7 +113,7 @@ class Record {
   // Whether nobody is at work, so that what is in work was left by the dead.
   bool is_abandoned() { return job_ && count_live_workers(*tracker_) == 0; }
 
-  void for_each(Status status, const std::function<bool(const ImageRecord&)>& each) {
+  void for_each(std::optional<Status> status, const std::function<bool(const ImageRecord&)>& each) {
     if (job_) for_each_image(*tracker_, *job_, status, each);
   }
 
@@ -112,18 +123,32 @@ class Record {
 };
 
 // As the tracker hands them out: those of dead workers come after all others.
-void list_pending(Record& record, Listing& listing, bool with_deaths) {
+void list_pending(Record& record, Listing& listing) {
   record.for_each(Status::kPending, [&](const ImageRecord& image) {
-    if ((image.deaths > 0) == with_deaths) listing.add(image.image.path, "pending");
+    if (image.deaths == 0) listing.add(image.image.path, "pending");
     return !listing.is_full();
   });
 }
 
-void list_abandoned(Record& record, Listing& listing) {
-  record.for_each(Status::kProcessing, [&](const ImageRecord& image) {
-    listing.add(image.image.path, "died");
+// Those that were taken back from dead workers already, and those that will be, in one order.
+void list_died(Record& record, Listing& listing, bool are_held) {
+  const std::optional<Status> status = are_held ? std::nullopt : std::optional(Status::kPending);
+  record.for_each(status, [&](const ImageRecord& image) {
+    if (image.status == Status::kProcessing) listing.add(image.image.path, "died");
+    if (image.status == Status::kPending && image.deaths > 0) {
+      listing.add(image.image.path, "pending");
+    }
     return !listing.is_full();
   });
+}
+
+// In JSON too, each is one object a line.
+void say(const Context& context, const std::string& text) {
+  if (context.configuration.progress.value == ProgressMode::kJson) {
+    context.streams.err << note_event(text) + "\n" << std::flush;
+  } else {
+    complain(context.streams.err, text);
+  }
 }
 
 void list_new(ImageSource& source, Record& record, Listing& listing, const Context& context) {
@@ -135,7 +160,7 @@ void list_new(ImageSource& source, Record& record, Listing& listing, const Conte
       listing.add(path, "new");
     }
   };
-  source.read(sink, [&](const std::string& note) { complain(context.streams.err, note); });
+  source.read(sink, [&](const std::string& note) { say(context, note); });
 }
 
 }  // namespace
@@ -146,14 +171,17 @@ int dry_run(const RunSettings& settings, ImageSource& source, const Context& con
     throw UsageError("--images DIR or --from FILE is required: there is no job " +
                      display(settings.job) + " yet");
   }
+  if (source.is_given() && record.is_chained()) {
+    throw UsageError("job " + display(settings.job) +
+                     " gets its images from the job that feeds it: leave --images and --from out");
+  }
   std::ostream& out = context.streams.out;
   Listing listing(settings, out);
   const StatusCounts counts = record.counts();
   const bool is_abandoned = record.is_abandoned();
-  list_pending(record, listing, false);
+  list_pending(record, listing);
   if (source.is_given()) list_new(source, record, listing, context);
-  list_pending(record, listing, true);
-  if (is_abandoned) list_abandoned(record, listing);
+  list_died(record, listing, is_abandoned && counts.processing > 0);
 
   const std::int64_t elsewhere = is_abandoned ? 0 : counts.processing;
   if (settings.json) {
@@ -173,7 +201,7 @@ int dry_run(const RunSettings& settings, ImageSource& source, const Context& con
   if (listing.gone() > 0) {
     sentence += "; " + counted(listing.gone(), "image") + " would be in error: no such file";
   }
-  complain(context.streams.err, sentence);
+  say(context, sentence);
   return kExitOk;
 }
 

@@ -91,8 +91,8 @@ void write_groups_document(std::ostream& out, const std::string& job, const Stat
 
 void write_list(std::ostream& out, Tracker& tracker, JobId job) {
   for_each_image(tracker, job, Status::kError, [&](const ImageRecord& record) {
-    out << display(record.image.path.native()) << ": "
-        << display_cut(record.error_message, kShownBytes) << '\n';
+    out << display(record.image.path.native()) << ": " << shown_message(record.error_message)
+        << '\n';
     return !out.fail();
   });
 }

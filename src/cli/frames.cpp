@@ -18,36 +18,46 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
-// The length of what begins at `at` and takes at most one column: a sequence of colour, or a
-// character.
-std::size_t piece_length(std::string_view line, std::size_t at) {
-  if (line[at] == '\x1b') return std::min(line.find('m', at), line.size() - 1) + 1 - at;
-  std::size_t end = at + 1;
-  while (end < line.size() && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80) ++end;
-  return end - at;
+// The length of what begins a line: a sequence of colour, or a character.
+std::size_t piece_length(std::string_view line) {
+  if (line.front() != '\x1b') return character_length(line);
+  return std::min(line.find('m'), line.size() - 1) + 1;
+}
+
+std::size_t width_of(std::string_view piece) {
+  return piece.front() == '\x1b' ? 0 : display_width(piece);
+}
+
+std::size_t width_of_line(std::string_view line) {
+  std::size_t width = 0;
+  while (!line.empty()) {
+    const std::string_view piece = line.substr(0, piece_length(line));
+    width += width_of(piece);
+    line.remove_prefix(piece.size());
+  }
+  return width;
 }
 
 }  // namespace
 
 std::string cut_to_columns(std::string_view line, std::size_t columns) {
+  if (columns == 0) return {};
+  if (width_of_line(line) <= columns) return std::string(line);
+  const std::size_t room = columns - 1;  // beside the mark
   std::string kept;
   std::size_t used = 0;
   bool is_cut = false;
-  std::size_t last = 0;  // where the last character begins,
-  std::size_t last_length = 0;
-  for (std::size_t at = 0; at < line.size();) {
-    const std::string_view piece = line.substr(at, piece_length(line, at));
-    at += piece.size();
+  while (!line.empty()) {
+    const std::string_view piece = line.substr(0, piece_length(line));
+    line.remove_prefix(piece.size());
     if (piece.front() == '\x1b') {
       kept += piece;  // also behind the cut: the last one ends the colour
-    } else if (used < columns) {
-      last = kept.size();
-      last_length = piece.size();
+    } else if (!is_cut && used + width_of(piece) <= room) {
       kept += piece;
-      ++used;
+      used += width_of(piece);
     } else if (!is_cut) {
       is_cut = true;
-      kept.replace(last, last_length, "…");  // which makes room for the mark
+      kept += "…";
     }
   }
   return kept;
@@ -56,7 +66,13 @@ std::string cut_to_columns(std::string_view line, std::size_t columns) {
 void Frames::draw(std::string_view text, std::size_t columns, std::size_t rows) {
   std::vector<std::string_view> lines = lines_of(text);
   // One row stays free for the cursor.
-  if (rows > 1 && lines.size() > rows - 1) lines.resize(rows - 1);
+  const std::size_t room = std::max<std::size_t>(rows, 1) - 1;
+  std::string more;
+  if (lines.size() > room) {
+    more = "… " + std::to_string(lines.size() - room + 1) + " more lines";
+    lines.resize(room);
+    if (room > 0) lines.back() = more;
+  }
   std::string frame = "\r";
   if (lines_ > 0) frame += "\x1b[" + std::to_string(lines_) + 'A';
   for (const std::string_view line : lines) {

@@ -14,7 +14,7 @@ class Frames {
   explicit Frames(std::ostream& out) : out_(out) {}
 
   // Draws `text`, whole lines, over what was drawn before. Lines are cut at `columns`, and the
-  // frame at `rows`, so that it never scrolls.
+  // frame at `rows`, so that it never scrolls; its last line says how many are missing.
   void draw(std::string_view text, std::size_t columns, std::size_t rows);
 
  private:

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <climits>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -203,11 +204,17 @@ std::string split_of_first_folder(std::string_view path) {
 }
 
 std::string split_of_pattern(const std::regex& pattern, std::string_view path) {
+  constexpr std::size_t kShownBytes = 200;
+  const auto refuse = [&](const std::string& why) {
+    throw UsageError("--split-pattern: " + display_cut(path, kShownBytes) + ": " + why);
+  };
+  // The search takes stack for each byte.
+  if (path.size() > PATH_MAX) refuse("the path is too long for a pattern");
   std::cmatch found;
   try {
     if (!std::regex_search(path.data(), path.data() + path.size(), found, pattern)) return {};
   } catch (const std::regex_error& error) {
-    throw UsageError("--split-pattern: " + display(path) + ": " + error.what());
+    refuse(error.what());
   }
   return escape_for_display((found.size() > 1 ? found[1] : found[0]).str());
 }

@@ -38,7 +38,8 @@ using SplitOf = std::function<std::string(std::string_view path)>;
 std::string split_of_first_folder(std::string_view path);
 
 // What `pattern` finds first: its first group, or all of it if it has none. Empty if it finds
-// nothing. Throws UsageError if the pattern is too much for the path.
+// nothing. Throws UsageError if the pattern is too much for the path, or the path longer than
+// PATH_MAX.
 std::string split_of_pattern(const std::regex& pattern, std::string_view path);
 
 // Throws UsageError if the directory cannot be read.

@@ -28,9 +28,9 @@ std::optional<std::int64_t> highest_in_work(Tracker& tracker, JobId job) {
 
 }  // namespace
 
-std::optional<Seconds> JobFigures::time_left() const {
-  if (!per_second || *per_second <= 0) return std::nullopt;
-  return Seconds(static_cast<double>(total.pending + total.processing) / *per_second);
+std::optional<TimeLeft> JobFigures::time_left() const {
+  if (!rate) return std::nullopt;
+  return cli::time_left(*rate, total.pending + total.processing, total.processing);
 }
 
 StatusCounts sum_of(const std::map<std::string, StatusCounts>& splits) {
@@ -59,7 +59,7 @@ std::int64_t count_live_workers(Tracker& tracker) {
                        [](const Worker& worker) { return worker.alive; });
 }
 
-std::optional<double> recent_rate(Tracker& tracker, JobId job, system_clock::time_point now) {
+std::optional<Rate> recent_rate(Tracker& tracker, JobId job, system_clock::time_point now) {
   const auto highest = highest_in_work(tracker, job);
   if (!highest) return std::nullopt;
   const ImageId after{std::max<std::int64_t>(0, *highest - kLookedAt)};
@@ -75,7 +75,12 @@ std::optional<double> recent_rate(Tracker& tracker, JobId job, system_clock::tim
   const auto first = *std::min_element(finished.begin(), finished.end());
   const Seconds span = now - first;
   if (span <= Seconds(0)) return std::nullopt;
-  return static_cast<double>(finished.size() - 1) / span.count();
+  const std::size_t images = finished.size() - 1;
+  const double per_second = static_cast<double>(images) / span.count();
+  return Rate{.per_second = per_second,
+              .low = per_second,
+              .high = per_second,
+              .images = static_cast<std::int64_t>(images)};
 }
 
 bool is_fed(Tracker& tracker, JobId job) {
@@ -83,7 +88,9 @@ bool is_fed(Tracker& tracker, JobId job) {
   const auto find = [&](JobId id) {
     return std::find_if(jobs.begin(), jobs.end(), [id](const Job& each) { return each.id == id; });
   };
-  for (auto at = find(job); at != jobs.end() && at->upstream;) {
+  auto at = find(job);
+  // No further than there are jobs: on a damaged file they may feed each other.
+  for (std::size_t left = jobs.size(); left > 0 && at != jobs.end() && at->upstream; --left) {
     at = find(*at->upstream);
     if (at != jobs.end() && at->counts.pending + at->counts.processing > 0) return true;
   }

@@ -19,15 +19,15 @@ struct JobFigures {
   std::map<std::string, StatusCounts> splits;
   StatusCounts total;            // of one reading with `splits`, so that they agree
   std::int64_t live_workers{0};  // of the whole database
-  std::optional<double> per_second;
+  std::optional<Rate> rate{};
 
-  // At the speed of `per_second`.
-  std::optional<Seconds> time_left() const;
+  // Nothing while the rate is unknown.
+  std::optional<TimeLeft> time_left() const;
 };
 
 StatusCounts sum_of(const std::map<std::string, StatusCounts>& splits);
 
-// `per_second` is left empty.
+// `rate` is left empty.
 JobFigures read_figures(Tracker& tracker, JobId job, const std::string& name);
 
 std::int64_t count_live_workers(Tracker& tracker);
@@ -39,8 +39,8 @@ std::int64_t count_live_workers(Tracker& tracker);
 // Work is handed out in the order of ids, so the latest are looked for beside the highest id in
 // work; images that were given back and are worked on later are missed, which makes the figure
 // too low rather than too high. Reads at most some thousand images.
-std::optional<double> recent_rate(Tracker& tracker, JobId job,
-                                  std::chrono::system_clock::time_point now);
+std::optional<Rate> recent_rate(Tracker& tracker, JobId job,
+                                std::chrono::system_clock::time_point now);
 
 // Whether the job can get images from one that feeds it, at any distance, and that is not done.
 bool is_fed(Tracker& tracker, JobId job);

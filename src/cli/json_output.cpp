@@ -65,6 +65,12 @@ ordered_json treatment_object(const Treatment& treatment) {
   return object;
 }
 
+void add_time_left(ordered_json& document, const TimeLeft& left) {
+  document["eta_s"] = rounded(left.expected);
+  document["eta_low_s"] = rounded(left.least);
+  document["eta_high_s"] = rounded(left.most);
+}
+
 // How a run ended.
 void add_end(ordered_json& document, const StatusCounts& counts, const RunSummary& summary,
              Seconds elapsed, int exit_code, const std::optional<std::string>& resume) {
@@ -89,10 +95,9 @@ std::string status_document(const JobFigures& figures) {
   add_counts(document, figures.total);
   document["splits"] = std::move(by_split);
   document["live_workers"] = figures.live_workers;
-  document["images_per_s"] =
-      figures.per_second ? ordered_json(*figures.per_second) : ordered_json();
-  const auto left = figures.time_left();
-  document["eta_s"] = left ? ordered_json(rounded(*left)) : ordered_json();
+  document["images_per_s"] = figures.rate ? ordered_json(figures.rate->per_second) : ordered_json();
+  for (const char* name : {"eta_s", "eta_low_s", "eta_high_s"}) document[name] = ordered_json();
+  if (const auto left = figures.time_left()) add_time_left(document, *left);
   return text_of(document);
 }
 
@@ -168,10 +173,8 @@ std::string progress_event(const ProgressFigures& figures) {
   add_counts(document, figures.counts);
   document["running"] = figures.running;
   document["elapsed_s"] = rounded(figures.elapsed);
-  if (figures.per_second) document["images_per_s"] = *figures.per_second;
-  if (const auto left = figures.time_left(); left && !figures.is_stalled) {
-    document["eta_s"] = rounded(*left);
-  }
+  if (figures.rate) document["images_per_s"] = figures.rate->per_second;
+  if (const auto left = figures.time_left()) add_time_left(document, *left);
   return text_of(document);
 }
 

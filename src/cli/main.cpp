@@ -25,6 +25,7 @@
 #include "cli/explain_command.h"
 #include "cli/export_command.h"
 #include "cli/import_command.h"
+#include "cli/json_output.h"
 #include "cli/output.h"
 #include "cli/report_command.h"
 #include "cli/run_command.h"
@@ -100,11 +101,24 @@ struct CarryOut {
   int operator()(const ConfigSettings& config) const { return config_command(config, context); }
 };
 
-int run_tool(const std::vector<std::string>& typed, const Streams& streams) {
+// What the user has to put right, in the form in which `run` tells how it goes.
+int refuse(const std::string& message, bool in_json, std::ostream& err) {
+  if (in_json) {
+    err << failed_event(message, nullptr, kExitUsage) + "\n" << std::flush;
+  } else {
+    complain(err, message);
+  }
+  return kExitUsage;
+}
+
+// `in_json` becomes true where each line on standard error has to be an object.
+int run_tool(const std::vector<std::string>& typed, const Streams& streams, bool& in_json) {
   try {
     const auto parsed = parse_command_line({typed.begin() + 1, typed.end()}, streams);
     if (const int* exit_code = std::get_if<int>(&parsed)) return *exit_code;
     const auto& line = std::get<CommandLine>(parsed);
+    in_json = std::holds_alternative<RunSettings>(line.command) &&
+              wants_json_progress(line.flags, process_environment);
     const Configuration configuration = resolve_configuration(line.flags, process_environment);
     ToolLog log(configuration, streams.err);
     const Context context{.configuration = configuration,
@@ -122,8 +136,7 @@ int run_tool(const std::vector<std::string>& typed, const Streams& streams) {
     complain(streams.err, error.what());
     return kExitNotFound;
   } catch (const UsageError& error) {
-    complain(streams.err, error.what());
-    return kExitUsage;
+    return refuse(error.what(), in_json, streams.err);
   } catch (const std::exception& error) {
     complain(streams.err, display(error.what()));
     return kExitUsage;
@@ -138,11 +151,10 @@ int main(int argc, char** argv) {
   if (!has_output) std::cout.rdbuf(new NoOutput);  // NOLINT: the stream outlives main()
   std::vector<std::string> typed(argv, argv + argc);
   if (typed.empty()) typed.emplace_back("progress-tracker");
-  const int exit_code = run_tool(typed, {.in = std::cin, .out = std::cout, .err = std::cerr});
+  bool in_json = false;
+  const int exit_code =
+      run_tool(typed, {.in = std::cin, .out = std::cout, .err = std::cerr}, in_json);
   std::cout.flush();
-  if (!std::cout) {
-    complain(std::cerr, "standard output: cannot be written");
-    return kExitUsage;
-  }
+  if (!std::cout) return refuse("standard output: cannot be written", in_json, std::cerr);
   return exit_code;
 }

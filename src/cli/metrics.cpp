@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace progress_tracker::cli {
@@ -60,11 +61,11 @@ void write_rates(std::ostream& out, std::span<const JobFigures> jobs) {
   constexpr char kName[] = "progress_tracker_images_per_second";
   bool has_head = false;
   for (const JobFigures& job : jobs) {
-    if (!job.per_second) continue;
+    if (!job.rate) continue;
     if (!std::exchange(has_head, true)) {
       write_head(out, kName, "Images finished a second, lately.");
     }
-    out << of_job(kName, job.job) << number(*job.per_second) << '\n';
+    out << of_job(kName, job.job) << number(job.rate->per_second) << '\n';
   }
 }
 
@@ -93,6 +94,8 @@ void write_metrics(std::ostream& out, std::span<const JobFigures> jobs,
 
 std::optional<std::chrono::sys_seconds> read_last_success(const std::filesystem::path& file,
                                                           const std::string& job) {
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(file, unknown)) return std::nullopt;  // a pipe would wait
   const std::string wanted = of_job(kLastSuccess, job);
   std::ifstream in(file, std::ios::binary);
   for (std::string line; std::getline(in, line);) {

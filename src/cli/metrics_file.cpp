@@ -5,6 +5,7 @@
 
 #include "cli/atomic_file.h"
 #include "cli/output.h"
+#include "progress_tracker/error.h"
 
 namespace progress_tracker::cli {
 
@@ -41,13 +42,19 @@ void MetricsFile::try_to_write(const ProgressFigures& figures, bool is_active) {
   try {
     write(figures, is_active);
   } catch (const std::system_error& error) {
-    if (!std::exchange(has_failed_, true)) note_(std::string("--metrics-file ") + error.what());
+    fail(std::string("--metrics-file ") + error.what());
+  } catch (const Error& error) {  // the run itself stops for it, if need be
+    fail("--metrics-file: " + display(error.what()));
   }
+}
+
+void MetricsFile::fail(const std::string& why) {
+  if (!std::exchange(has_failed_, true)) note_(why);
 }
 
 void MetricsFile::write(const ProgressFigures& figures, bool is_active) {
   JobFigures of_job = read_figures(tracker_, job_, name_);
-  if (is_active) of_job.per_second = figures.per_second;
+  if (is_active) of_job.rate = figures.rate;
   const RunMetrics run{.is_active = is_active,
                        .running = is_active ? figures.running : 0,
                        .last_success = last_success_};

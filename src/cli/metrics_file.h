@@ -21,8 +21,8 @@ class MetricsFile {
   // How old the file may be while the run goes on. Prometheus scrapes it every 15 s or less often.
   static constexpr std::chrono::seconds kInterval{5};
 
-  // Writes the first figures. Throws UsageError if the file cannot be written. Later failures are
-  // told to `note`, once, and are no reason to stop.
+  // Writes the first figures. Throws UsageError if the file cannot be written. Later failures,
+  // those to read the figures included, are told to `note`, once, and are no reason to stop.
   MetricsFile(std::filesystem::path path, Tracker& tracker, JobId job, std::string name, Note note);
 
   // Writes the file anew if it is due by `now`.
@@ -34,6 +34,7 @@ class MetricsFile {
  private:
   void write(const ProgressFigures& figures, bool is_active);
   void try_to_write(const ProgressFigures& figures, bool is_active);
+  void fail(const std::string& why);
 
   const std::filesystem::path path_;
   Tracker& tracker_;

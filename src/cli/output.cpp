@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
 
 #include "progress_tracker/rules.h"
 
@@ -12,6 +13,35 @@ namespace {
 bool is_plain_in_shell(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("%+,-./:=@_").find(c) != std::string_view::npos;
+}
+
+bool is_inside_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+// Of one character of valid UTF-8.
+std::uint32_t code_point(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character.front());
+  if (character.size() == 1) return first;
+  std::uint32_t value = first & (0x7fU >> character.size());
+  for (const char c : character.substr(1))
+    value = value << 6 | (static_cast<unsigned char>(c) & 63);
+  return value;
+}
+
+// By whole blocks of Unicode, which hold a few narrow characters too: better a column too few used
+// than a line that is longer than the terminal.
+bool is_wide(std::uint32_t character) {
+  struct Block {
+    std::uint32_t first;
+    std::uint32_t last;
+  };
+  constexpr Block kWide[] = {
+      {0x1100, 0x115f}, {0x231a, 0x231b},   {0x23e9, 0x23f3},   {0x25fd, 0x25fe},
+      {0x2600, 0x27bf}, {0x2b1b, 0x2b55},   {0x2e80, 0xa4cf},   {0xa960, 0xa97f},
+      {0xac00, 0xd7a3}, {0xf900, 0xfaff},   {0xfe10, 0xfe6f},   {0xff01, 0xff60},
+      {0xffe0, 0xffe6}, {0x16fe0, 0x1b2ff}, {0x1f000, 0x1faff}, {0x20000, 0x3fffd}};
+  return std::any_of(std::begin(kWide), std::end(kWide), [character](const Block& block) {
+    return block.first <= character && character <= block.last;
+  });
 }
 
 // Some shells read {} as a word and some as a brace: quoted it is safe in all.
@@ -44,7 +74,7 @@ std::string display_cut(std::string_view text, std::size_t max_bytes) {
   std::string shown = display(text.substr(0, max_bytes));
   if (shown.size() <= max_bytes && text.size() <= max_bytes) return shown;
   std::size_t end = std::min(shown.size(), max_bytes - kEllipsis.size());
-  while (end > 0 && (static_cast<unsigned char>(shown[end]) & 0xc0) == 0x80) --end;
+  while (end > 0 && is_inside_character(shown[end])) --end;
   shown.resize(end);
   return shown.append(kEllipsis);
 }
@@ -62,10 +92,25 @@ std::string display_lines(std::string_view text, std::string_view indent, std::s
   }
 }
 
+std::string shown_message(std::string_view message) {
+  constexpr std::size_t kShownBytes = 400;
+  return display_cut(message, kShownBytes);
+}
+
+std::size_t character_length(std::string_view text) {
+  std::size_t length = 1;
+  while (length < text.size() && is_inside_character(text[length])) ++length;
+  return length;
+}
+
 std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
+  std::size_t width = 0;
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, character_length(text));
+    width += is_wide(code_point(character)) ? 2 : 1;
+    text.remove_prefix(character.size());
+  }
+  return width;
 }
 
 void complain(std::ostream& err, std::string_view message) {

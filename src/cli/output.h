@@ -40,12 +40,18 @@ std::string display_cut(std::string_view text, std::size_t max_bytes);
 // A message as its own lines, each safe to show, with `indent` before all but the first. At most
 // `max_bytes` of it; a cut is shown by "…".
 std::string display_lines(std::string_view text, std::string_view indent, std::size_t max_bytes);
+// An image's error message in a list or as it happens: the beginning of a long one.
+std::string shown_message(std::string_view message);
 
 // "progress-tracker: MESSAGE". The message is shown as it is: foreign parts must have gone through
 // display().
 void complain(std::ostream& err, std::string_view message);
 
-// How many columns `text` takes: its characters are counted.
+// The bytes of the first character of `text`, which is not empty.
+std::size_t character_length(std::string_view text);
+
+// How many columns `text` takes: two for East Asian characters and emoji, one for any other. So it
+// never takes more, though accents that are characters of their own take none.
 std::size_t display_width(std::string_view text);
 
 // The words as a line that a shell reads back byte for byte, safe to show on a terminal.

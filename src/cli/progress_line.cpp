@@ -13,8 +13,12 @@ namespace {
 
 // How long ago an image was finished when it counts 1/e.
 constexpr Seconds kMemory{30};
-// With fewer images than this in memory, their average says less than that of the whole run.
-constexpr double kEnough = 10;
+// So many images are remembered however long ago they were finished: fewer say too little.
+constexpr double kEnough = 20;
+// How many standard deviations a range reaches to each side.
+constexpr double kDeviations = 1.5;
+// A range as narrow as this is no news: its middle says as much.
+constexpr double kSureRatio = 1.25;
 
 struct Field {
   std::string text;
@@ -39,13 +43,13 @@ std::vector<Field> fields_of(const ProgressFigures& figures, const std::string& 
   if (figures.is_stalled) {
     eta = "eta --";
   } else if (const auto left = figures.time_left()) {
-    eta = "eta ~" + format_duration(*left);
+    eta = "eta " + format_time_left(*left);
   }
   return {
       {std::to_string(figures.done()) + '/' + std::to_string(figures.counts.total()), kAlways},
       {std::to_string(figures.percent()) + '%', kAlways},
       {counted(figures.counts.error, "error"), kAlways},
-      {figures.per_second ? format_rate(*figures.per_second) : "", kRate},
+      {figures.rate ? format_rate(figures.rate->per_second) : "", kRate},
       {elapsed_label + format_duration(figures.elapsed), kElapsed},
       {eta, kTimeLeft},
       {std::to_string(figures.running) + " running", kRunning},
@@ -62,21 +66,51 @@ std::string graphic_bar(const ProgressFigures& figures, std::size_t width) {
 
 }  // namespace
 
+TimeLeft time_left(const Rate& rate, std::int64_t to_do, std::int64_t running) {
+  const auto images = static_cast<double>(to_do);
+  if (images <= 0) return {};
+  const double in_work = std::clamp(static_cast<double>(running), 0.0, images);
+  // Of many images that take random times the last takes 1 + ln(n) times the usual.
+  const double last = in_work > 0 ? in_work * (1 + std::log(in_work)) : 0;
+  const double chance =
+      1 + kDeviations * std::sqrt(1 / static_cast<double>(rate.images) + 1 / images);
+  return {.expected = Seconds(images / rate.per_second),
+          .least = Seconds((images - in_work) / (rate.high * chance)),
+          .most = Seconds((images + last) / rate.low * chance)};
+}
+
+std::string format_time_left(const TimeLeft& left) {
+  const double least = left.least.count();
+  const double most = left.most.count();
+  if (most <= kSureRatio * least) return '~' + format_duration(left.expected);
+  double step = 1;
+  for (const double longer : {10, 60, 600, 3600}) {
+    if (5 * longer <= most - least) step = longer;
+  }
+  return format_duration(Seconds(std::floor(least / step) * step)) + '-' +
+         format_duration(Seconds(std::ceil(most / step) * step));
+}
+
 void RateMeter::update(Seconds elapsed, std::int64_t finished) {
-  recent_ *= std::exp(-(elapsed - elapsed_) / kMemory);
-  recent_ += static_cast<double>(finished - finished_);
+  const Seconds passed = elapsed - elapsed_;
+  double kept = std::exp(-passed / kMemory);
+  if (recent_images_ > 0) kept = std::max(kept, std::min(1.0, kEnough / recent_images_));
+  recent_images_ = recent_images_ * kept + static_cast<double>(finished - finished_);
+  recent_time_ = recent_time_ * kept + passed;
   if (finished > finished_) last_finish_ = elapsed;
   elapsed_ = elapsed;
   finished_ = finished;
 }
 
-std::optional<double> RateMeter::per_second() const {
+std::optional<Rate> RateMeter::rate() const {
   if (finished_ == 0 || elapsed_ <= Seconds(0)) return std::nullopt;
   if (finished_ < 5 && elapsed_ < Seconds(10)) return std::nullopt;
-  if (recent_ < kEnough) return static_cast<double>(finished_) / elapsed_.count();
-  // What recent_ would be at one image a second: less than kMemory while the run is young.
-  const double one_a_second = kMemory.count() * (1 - std::exp(-elapsed_ / kMemory));
-  return recent_ / one_a_second;
+  const double recent = recent_images_ / recent_time_.count();
+  const double whole = static_cast<double>(finished_) / elapsed_.count();
+  return Rate{.per_second = recent,
+              .low = std::min(recent, whole),
+              .high = std::max(recent, whole),
+              .images = finished_};
 }
 
 bool RateMeter::is_stalled() const {
@@ -90,9 +124,9 @@ int ProgressFigures::percent() const {
   return total == 0 ? 100 : static_cast<int>(done() * 100 / total);
 }
 
-std::optional<Seconds> ProgressFigures::time_left() const {
-  if (!per_second || *per_second <= 0) return std::nullopt;
-  return Seconds(static_cast<double>(to_do) / *per_second);
+std::optional<TimeLeft> ProgressFigures::time_left() const {
+  if (!rate || is_stalled) return std::nullopt;
+  return cli::time_left(*rate, to_do, running);
 }
 
 std::string format_bar(const ProgressFigures& figures, std::size_t width) {

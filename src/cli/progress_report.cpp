@@ -16,8 +16,9 @@ using std::chrono::milliseconds;
 constexpr Seconds kPlainInterval{30};
 constexpr int kPlainPercent = 5;
 
-// So much of an error is shown as it happens; all of it is in the record.
-constexpr std::size_t kShownErrorBytes = 400;
+// Some terminals go to the next line once the last column is written, and all of them write ^C and
+// ^Z where the cursor is: a bar that was pushed up by that could not be cleared any more.
+constexpr std::size_t kFreeColumns = 3;
 
 milliseconds tick_interval(ProgressMode mode) {
   return mode == ProgressMode::kBar ? milliseconds(100) : milliseconds(1000);
@@ -98,8 +99,7 @@ void ProgressReport::image_failed(const std::filesystem::path& path, std::string
     return;
   }
   clear_bar();
-  complain(err_,
-           "error: " + display(path.native()) + ": " + display_cut(message, kShownErrorBytes));
+  complain(err_, "error: " + display(path.native()) + ": " + shown_message(message));
 }
 
 void ProgressReport::note(std::string_view message) {
@@ -199,7 +199,7 @@ ProgressFigures ProgressReport::figures() {
     now.to_do = std::clamp<std::int64_t>(setup_.limit - finished_, 0, now.to_do);
   }
   now.running = running_;
-  now.per_second = rate_.per_second();
+  now.rate = rate_.rate();
   now.is_stalled = rate_.is_stalled();
   return now;
 }
@@ -209,9 +209,8 @@ void ProgressReport::write_line(std::string_view line) {
 }
 
 void ProgressReport::draw_bar() {
-  // The last column stays free: some terminals go to the next line once it is written.
   const std::size_t columns = setup_.columns ? setup_.columns() : 80;
-  std::string bar = format_bar(figures(), columns - 1);
+  std::string bar = format_bar(figures(), columns - std::min(columns, kFreeColumns));
   if (bar == bar_) return;
   // Over the old one, then the rest of the line away: cleared first, it would flicker.
   err_ << ((bar_.empty() ? "" : "\r") + bar + "\x1b[K") << std::flush;

@@ -1,7 +1,6 @@
 #include "cli/run_command.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <functional>
@@ -17,6 +16,7 @@
 #include "cli/command_template.h"
 #include "cli/database.h"
 #include "cli/dry_run.h"
+#include "cli/every_few_images.h"
 #include "cli/exit_code.h"
 #include "cli/image_source.h"
 #include "cli/image_work.h"
@@ -119,6 +119,7 @@ JobId load_images(Tracker& tracker, const RunSettings& settings, ImageSource& so
     found += piece.paths.size();
     report.scanning(found);
   };
+  report.scanning(found);  // a list may be slow to come
   source.read(load, [&](const std::string& note) { report.note(note); });
   return job.value();
 }
@@ -130,27 +131,6 @@ int exit_code_of(const StatusCounts& counts, const RunSummary& summary, int sign
   if (summary.stopped) return kExitIncomplete;
   return counts.error > 0 ? kExitImageErrors : kExitOk;
 }
-
-// Calls `checkpoint` at every `interval`-th image; never, if there is no interval.
-class EveryFewImages {
- public:
-  EveryFewImages(std::optional<std::int64_t> interval, std::function<void()> checkpoint)
-      : interval_(interval), checkpoint_(std::move(checkpoint)) {}
-
-  void count() {
-    if (!interval_ || ++finished_ % *interval_ != 0) return;
-    try {
-      checkpoint_();
-    } catch (const std::exception&) {
-      // No fault of the image that is just done. run_job() checkpoints too, and reports it.
-    }
-  }
-
- private:
-  const std::optional<std::int64_t> interval_;
-  const std::function<void()> checkpoint_;
-  std::atomic<std::int64_t> finished_{0};
-};
 
 std::size_t wanted_workers(const RunSettings& settings) {
   if (settings.workers != 0) return settings.workers;
@@ -279,6 +259,11 @@ int start(const RunSettings& settings, const Context& context) {
 
 int run_command(const RunSettings& settings, const Context& context) {
   const bool in_json = context.configuration.progress.value == ProgressMode::kJson;
+  if (in_json) {  // until there is a report
+    context.log.show_through([&err = context.streams.err](const std::string& message) {
+      err << note_event(message) + "\n" << std::flush;
+    });
+  }
   try {
     return start(settings, context);
   } catch (const CannotRun& refusal) {

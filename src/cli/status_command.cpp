@@ -50,16 +50,15 @@ void write_live_workers(std::ostream& out, std::int64_t live) {
 }
 
 // How it goes on, and what can be done about it.
-void write_outlook(const Context& context, std::ostream& out, const JobFigures& figures,
+void write_outlook(std::ostream& out, const Context& context, const JobFigures& figures,
                    bool is_measuring) {
   const StatusCounts& total = figures.total;
   if (total.processing > 0 && figures.live_workers == 0) {
     out << counted(total.processing, "image")
         << " in work when the worker died: the next run takes them back\n";
-  } else if (figures.per_second) {
-    out << "speed: " << format_rate(*figures.per_second) << " lately";
-    if (const auto left = figures.time_left())
-      out << ", about " << format_duration(*left) << " left";
+  } else if (figures.rate) {
+    out << "speed: " << format_rate(figures.rate->per_second) << " lately";
+    if (const auto left = figures.time_left()) out << ", " << format_time_left(*left) << " left";
     out << '\n';
   } else if (total.processing > 0) {
     out << (is_measuring ? "speed: measuring\n" : "speed: too little finished lately to tell\n");
@@ -69,7 +68,7 @@ void write_outlook(const Context& context, std::ostream& out, const JobFigures& 
   }
 }
 
-void write_status(const Context& context, std::ostream& out, const JobFigures& figures,
+void write_status(std::ostream& out, const Context& context, const JobFigures& figures,
                   bool is_colored, bool is_measuring) {
   out << "job " << display(figures.job) << ": " << figures.total.completed << " of "
       << counted(figures.total.total(), "image") << " completed\n\n";
@@ -81,7 +80,7 @@ void write_status(const Context& context, std::ostream& out, const JobFigures& f
   table.write(out);
   out << '\n';
   write_live_workers(out, figures.live_workers);
-  write_outlook(context, out, figures, is_measuring);
+  write_outlook(out, context, figures, is_measuring);
 }
 
 void write_all_jobs(std::ostream& out, const std::vector<Job>& jobs, std::int64_t live,
@@ -106,7 +105,10 @@ class Status {
   void show_once() {
     if (job_) {
       read_job();
-      figures_.per_second = recent_rate(*tracker_, *job_, system_clock::now());
+      // What the dead did lately says nothing about what comes.
+      if (figures_.live_workers > 0) {
+        figures_.rate = recent_rate(*tracker_, *job_, system_clock::now());
+      }
     }
     write(context_.streams.out, context_.out.is_colored);
   }
@@ -121,6 +123,8 @@ class Status {
     Frames frames(context_.streams.out);
     for (auto next = start;; std::this_thread::sleep_until(next)) {
       if (job_) {
+        // Asked for first: what a job above completes after it is seen here.
+        is_fed_ = is_fed(*tracker_, *job_);
         read_job();
         const std::int64_t done = figures_.total.completed + figures_.total.error;
         if (!done_before) done_before = done;
@@ -128,23 +132,34 @@ class Status {
         // An image that is tried again is taken back from what is done.
         most_done_ = std::max(most_done_, done - *done_before);
         rate_.update(elapsed_, most_done_);
-        figures_.per_second = rate_.per_second();
+        figures_.rate = rate_.rate();
       }
+      std::ostringstream frame;
       if (is_drawn) {
-        std::ostringstream frame;
         write(frame, context_.out.is_colored);
-        frames.draw(frame.str(), context_.out.columns(), context_.out.rows());
       } else {
         write_line();
       }
-      if (!context_.streams.out || !is_anything_left()) return;
+      const bool is_last = !is_anything_left();
+      if (is_drawn) {
+        // What stays is whole, also where it scrolls.
+        const std::size_t rows = is_last ? SIZE_MAX : context_.out.rows();
+        frames.draw(frame.str(), context_.out.columns(), rows);
+      }
+      if (!context_.streams.out || is_last) return;
       next += settings_.interval;
       next = std::max(next, steady_clock::now());  // after a pause of the whole tool: no hurry
     }
   }
 
  private:
-  void read_job() { figures_ = read_figures(*tracker_, *job_, *settings_.job); }
+  // Throws NotFound if the job was removed meanwhile.
+  void read_job() {
+    figures_ = read_figures(*tracker_, *job_, *settings_.job);
+    if (figures_.splits.empty()) {
+      job_ = require_job(*tracker_, context_.database(), *settings_.job);
+    }
+  }
 
   void write(std::ostream& out, bool is_colored) {
     if (!job_) {
@@ -159,7 +174,7 @@ class Status {
         write_metrics(out, {&figures_, 1});
         break;
       case StatusFormat::kText:
-        write_status(context_, out, figures_, is_colored, settings_.watch);
+        write_status(out, context_, figures_, is_colored, settings_.watch);
     }
   }
 
@@ -181,18 +196,21 @@ class Status {
     }
   }
 
-  // A watch that goes to a file or to another program: a line when something has changed.
+  // A watch that goes to a file or to another program: a line when something has changed, or of all
+  // jobs their table. In the other formats each reading.
   void write_line() {
     std::ostringstream reading;
     if (settings_.format != StatusFormat::kText || !job_) {
       write(reading, false);
+      if (settings_.format == StatusFormat::kText && reading.str() == last_table_) return;
+      last_table_ = reading.str();
     } else {
       ProgressFigures figures;
       figures.counts = figures_.total;
       figures.to_do = figures_.total.pending + figures_.total.processing;
       figures.running = figures_.total.processing;
       figures.elapsed = elapsed_;
-      figures.per_second = figures_.per_second;
+      figures.rate = figures_.rate;
       figures.is_stalled = rate_.is_stalled();
       if (figures.counts == last_counts_) return;
       last_counts_ = figures.counts;
@@ -201,10 +219,8 @@ class Status {
     context_.streams.out << reading.str() << std::flush;
   }
 
-  bool is_anything_left() {
-    if (job_) {
-      return figures_.total.pending + figures_.total.processing > 0 || is_fed(*tracker_, *job_);
-    }
+  bool is_anything_left() const {
+    if (job_) return is_fed_ || figures_.total.pending + figures_.total.processing > 0;
     for (const Job& job : jobs_) {
       if (job.counts.pending + job.counts.processing > 0) return true;
     }
@@ -220,7 +236,9 @@ class Status {
   RateMeter rate_;         // of a watch,
   std::int64_t most_done_ = 0;
   Seconds elapsed_{0};
-  std::optional<StatusCounts> last_counts_;  // what its last line said
+  bool is_fed_ = false;
+  std::optional<StatusCounts> last_counts_;  // what its last line said,
+  std::string last_table_;                   // or its last table
 };
 
 }  // namespace

@@ -3,17 +3,17 @@
 import json
 import os
 import re
+import signal
 import sqlite3
-import sys
-import unittest
+import subprocess
 
-import tool_test
+import tool_support
 
 PAGE = 4096
 WORKER_QUERY = "SELECT count(*) FROM worker"
 
 
-class DoctorTest(tool_test.ToolTest):
+class DoctorTest(tool_support.ToolTest):
     # ---- Verbs -----------------------------------------------------------------------------
 
     def make_job(self, images=4):
@@ -155,7 +155,7 @@ class UnhealthyTest(DoctorTest):
 
         # What is to be typed next is the line that mends it.
         line = self.last_line(text)
-        self.assertTrue(line.startswith(f"next: {tool_test.TOOL} doctor --db /"), line)
+        self.assertTrue(line.startswith(f"next: {tool_support.TOOL} doctor --db /"), line)
         repaired = self.doctor(*line.split()[3:])
         self.assertIn("repaired just now\n  - job 1 \"j\", split \"train\": the counts", repaired)
         self.assertEqual(self.last_line(repaired), "ALL IS WELL")
@@ -322,7 +322,7 @@ class LargeLogTest(DoctorTest):
                 keep.execute("SELECT * FROM job").fetchall()
                 self.grow_log()
             finally:
-                os.kill(os.getpid(), tool_test.signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(writer, 0)
         self.assertGreater(self.log_bytes(), 64 << 20)
 
@@ -420,9 +420,9 @@ class HostileTextTest(DoctorTest):
         connection.execute("UPDATE split SET completed = 0")
         connection.close()
         line = self.last_line(self.doctor("--db", name, expect=6)).removeprefix("next: ")
-        text = tool_test.subprocess.run(["bash", "-c", line], cwd="/", env=self.environment,
-                                        check=True, capture_output=True,
-                                        timeout=tool_test.DEADLINE_S).stdout
+        text = subprocess.run(["bash", "-c", line], cwd="/", env=self.environment,
+                              check=True, capture_output=True,
+                              timeout=tool_support.DEADLINE_S).stdout
         self.assertTrue(text.endswith(b"\nALL IS WELL\n"), text)
 
     def test_notices_that_its_output_cannot_be_written(self):
@@ -432,5 +432,4 @@ class HostileTextTest(DoctorTest):
 
 
 if __name__ == "__main__":
-    tool_test.TOOL = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    tool_support.main()

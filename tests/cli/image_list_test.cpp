@@ -218,6 +218,57 @@ TEST(ReadImageListTest, PointsOutAForgotten0) {
               ThrowsMessage<UsageError>(HasSubstr("-0")));
 }
 
+std::string split(const char* pattern, const std::string& path) {
+  return split_of_pattern(std::regex(pattern), path);
+}
+
+TEST(SplitOfPatternTest, IsTheFirstGroupOrAllOfWhatIsFoundFirst) {
+  EXPECT_EQ(split("train|val", "x/val/train/1.png"), "val");
+  EXPECT_EQ(split("^([^/]+)/([^/]+)/", "a/b/1.png"), "a");
+  EXPECT_EQ(split("^(?:[^/]+)/([^/]+)/", "a/b/1.png"), "b");
+  EXPECT_EQ(split("_([a-z]+)\\.png$", "a/b_test.png"), "test");
+  EXPECT_EQ(split("(x)?b", "ab"), "");  // the group found nothing
+  EXPECT_EQ(split("()", "ab"), "");
+  EXPECT_EQ(split("", "ab"), "");
+}
+
+TEST(SplitOfPatternTest, IsEmptyWhereNothingIsFound) {
+  EXPECT_EQ(split("train", "val/1.png"), "");
+  EXPECT_EQ(split("Val", "val/1.png"), "");
+  EXPECT_EQ(split("a", ""), "");
+}
+
+TEST(SplitOfPatternTest, AnchorsAreThoseOfTheWholePath) {
+  EXPECT_EQ(split("^b", "a/b"), "");
+  EXPECT_EQ(split("^a", "a/b"), "a");
+  EXPECT_EQ(split("a$", "a/b"), "");
+  EXPECT_EQ(split("b$", "a/b"), "b");
+}
+
+TEST(SplitOfPatternTest, EscapesWhatTheLibraryWouldNotTake) {
+  EXPECT_EQ(split("^[^/]+", "f\xffo/1.png"), "f\\xFFo");
+  EXPECT_EQ(split("^[^/]+", "a\x1b[31m/1.png"), "a\\x1B[31m");
+  EXPECT_EQ(split("^.", "größe"), "g");
+  EXPECT_EQ(split("^...", "größe"), "gr\\xC3");  // bytes are what it counts
+  EXPECT_EQ(split("^[^/]+", "a\nb/1"), "a\\nb");
+}
+
+TEST(SplitOfPatternTest, APatternIsNotTriedOnMoreThanAPathCanBe) {
+  // Each byte takes some of the stack, which ends at some length.
+  EXPECT_EQ(split("^(((.+)?)*)x$", std::string(4'000, 'a') + "x"), std::string(4'000, 'a'));
+  EXPECT_THAT([] { split("(.)*$", std::string(1'000'000, 'a')); },
+              ThrowsMessage<UsageError>(HasSubstr("--split-pattern: ")));
+}
+
+TEST(ReadImageListTest, GivesEachPathItsSplit) {
+  std::istringstream list("a/1\nb/2\n");
+  std::vector<std::string> splits;
+  read_image_list(
+      list, "list", '\n', [](std::string_view path) { return std::string(path.substr(0, 1)); },
+      [&](const ImagePiece& piece) { splits = piece.splits; });
+  EXPECT_THAT(splits, ElementsAre("a", "b"));
+}
+
 TEST(ParseExtensionsTest, RefusesAnEmptyEntry) {
   for (const char* list : {"", "jpg,", ",", "jpg,,png", "."}) {
     EXPECT_THROW(parse_extensions(list), UsageError) << list;

@@ -19,18 +19,18 @@ ProgressFigures example() {
   figures.to_do = 90;
   figures.running = 4;
   figures.elapsed = Seconds(9.4);
-  figures.per_second = 12.3;
+  figures.rate = {.per_second = 12.3, .low = 12.3, .high = 12.3, .images = 110};
   return figures;
 }
 
 TEST(ProgressLineTest, PlainHasEveryField) {
   EXPECT_EQ(format_plain(example()),
-            "110/200 55% 2 errors 12.3/s elapsed 0:09 eta ~0:07 4 running");
+            "110/200 55% 2 errors 12.3/s elapsed 0:09 eta 0:05-0:10 4 running");
 }
 
 TEST(ProgressLineTest, LeavesOutWhatIsUnknown) {
   ProgressFigures figures = example();
-  figures.per_second.reset();
+  figures.rate.reset();
   EXPECT_EQ(format_plain(figures), "110/200 55% 2 errors elapsed 0:09 4 running");
 }
 
@@ -68,12 +68,34 @@ TEST(ProgressLineTest, BarKeepsThreeFieldsAtFortyColumns) {
 }
 
 TEST(ProgressLineTest, BarShowsHowFarItIs) {
-  EXPECT_EQ(format_bar(example(), 65),
-            "[=====>    ] 110/200 55% 2 errors 12.3/s 0:09 eta ~0:07 4 running");
-  EXPECT_EQ(format_bar(example(), 50), "110/200 55% 2 errors 12.3/s 0:09 eta ~0:07");
+  EXPECT_EQ(format_bar(example(), 69),
+            "[=====>    ] 110/200 55% 2 errors 12.3/s 0:09 eta 0:05-0:10 4 running");
+  EXPECT_EQ(format_bar(example(), 54), "110/200 55% 2 errors 12.3/s 0:09 eta 0:05-0:10");
   ProgressFigures all;
   all.counts.completed = 200;
   EXPECT_EQ(format_bar(all, 49), "[==========] 200/200 100% 0 errors 0:00 0 running");
+}
+
+struct TimeLeftCase {
+  TimeLeft left;
+  const char* text;
+};
+
+TimeLeft between(double least, double expected, double most) {
+  return {.expected = Seconds(expected), .least = Seconds(least), .most = Seconds(most)};
+}
+
+TEST(FormatTimeLeftTest, IsARangeWhileItIsUncertain) {
+  for (const TimeLeftCase& c : {TimeLeftCase{between(400, 420, 499), "~7:00"},
+                                {between(400, 420, 501), "6:40-8:30"},
+                                {between(303, 400, 537), "5:00-9:00"},
+                                {between(0, 0, 0), "~0:00"},
+                                {between(0, 0.2, 0.9), "0:00-0:01"},
+                                {between(2.2, 4, 6.1), "0:02-0:07"},
+                                {between(3700, 9000, 12'000), "1:00:00-3:20:00"},
+                                {between(90'000, 200'000, 300'001), "1d 01:00:00-3d 12:00:00"}}) {
+    EXPECT_EQ(format_time_left(c.left), c.text);
+  }
 }
 
 struct DurationCase {
@@ -102,19 +124,19 @@ TEST(FormatRateTest, ChoosesAUnit) {
 TEST(RateMeterTest, IsHiddenUntilFiveImagesOrTenSeconds) {
   RateMeter meter;
   meter.update(Seconds(2), 4);
-  EXPECT_FALSE(meter.per_second());
+  EXPECT_FALSE(meter.rate());
   meter.update(Seconds(2.5), 5);
-  EXPECT_NEAR(meter.per_second().value(), 2, 0.01);
+  EXPECT_NEAR(meter.rate().value().per_second, 2, 0.01);
 
   RateMeter slow;
   slow.update(Seconds(9), 1);
-  EXPECT_FALSE(slow.per_second());
+  EXPECT_FALSE(slow.rate());
   slow.update(Seconds(10), 1);
-  EXPECT_NEAR(slow.per_second().value(), 0.1, 0.01);
+  EXPECT_NEAR(slow.rate().value().per_second, 0.1, 0.01);
 
   RateMeter nothing;
   nothing.update(Seconds(100), 0);
-  EXPECT_FALSE(nothing.per_second());
+  EXPECT_FALSE(nothing.rate());
 }
 
 TEST(RateMeterTest, FollowsAChangeWithinAMinuteOrTwo) {
@@ -122,9 +144,28 @@ TEST(RateMeterTest, FollowsAChangeWithinAMinuteOrTwo) {
   std::int64_t finished = 0;
   int tick = 0;
   for (; tick < 600; ++tick) meter.update(Seconds(tick * 0.1), finished += 10);  // 100 a second
-  EXPECT_NEAR(meter.per_second().value(), 100, 3);
+  EXPECT_NEAR(meter.rate().value().per_second, 100, 3);
   for (; tick < 1800; ++tick) meter.update(Seconds(tick * 0.1), finished += 1);  // 10 a second
-  EXPECT_NEAR(meter.per_second().value(), 10, 3);
+  EXPECT_NEAR(meter.rate().value().per_second, 10, 3);
+}
+
+TEST(RateMeterTest, FollowsAChangeToWorkOfWhichAMinuteHoldsOnlyAFewImages) {
+  RateMeter meter;
+  int second = 1;
+  for (; second <= 100; ++second) meter.update(Seconds(second), 100 * second);
+  for (; second <= 1000; ++second) meter.update(Seconds(second), 10'000 + (second - 100) / 10);
+  EXPECT_NEAR(meter.rate().value().per_second, 0.1, 0.03);
+}
+
+TEST(RateMeterTest, ItsRangeHoldsTheRecentRateAndThatOfTheWholeRun) {
+  RateMeter meter;
+  int second = 1;
+  for (; second <= 100; ++second) meter.update(Seconds(second), 10 * second);
+  for (; second <= 200; ++second) meter.update(Seconds(second), 1000 + 20 * (second - 100));
+  EXPECT_NEAR(meter.rate().value().low, 15, 0.1);
+  EXPECT_NEAR(meter.rate().value().high, 20, 0.5);
+  EXPECT_EQ(meter.rate().value().per_second, meter.rate().value().high);
+  EXPECT_EQ(meter.rate().value().images, 3000);
 }
 
 TEST(RateMeterTest, IsSteadyForSlowWork) {
@@ -132,7 +173,7 @@ TEST(RateMeterTest, IsSteadyForSlowWork) {
   for (int second = 1; second <= 3000; ++second) {
     meter.update(Seconds(second), second / 60);  // one a minute
     if (second < 600) continue;
-    EXPECT_NEAR(meter.per_second().value(), 1.0 / 60, 0.1 / 60);
+    EXPECT_NEAR(meter.rate().value().per_second, 1.0 / 60, 0.1 / 60);
     EXPECT_FALSE(meter.is_stalled());
   }
 }
@@ -160,28 +201,28 @@ TEST(JsonOutputTest, ProgressHasARateAndATimeLeftOnceTheyAreKnown) {
       R"({"event":"progress","total_images":200,"pending":86,"processing":4,"completed":108,)"
       R"("error":2,"running":4,"elapsed_s":9.4)";
   ProgressFigures figures = example();
-  EXPECT_EQ(progress_event(figures), begin + R"(,"images_per_s":12.3,"eta_s":7.317})");
+  EXPECT_EQ(progress_event(figures),
+            begin + R"(,"images_per_s":12.3,"eta_s":7.317,"eta_low_s":5.763,"eta_high_s":9.819})");
   figures.is_stalled = true;  // as the bar says "eta --"
   EXPECT_EQ(progress_event(figures), begin + R"(,"images_per_s":12.3})");
-  figures.per_second.reset();
+  figures.rate.reset();
   figures.is_stalled = false;
   EXPECT_EQ(progress_event(figures), begin + "}");
 }
 
 TEST(JsonOutputTest, StatusHasTheFieldsThatScriptsRelyOn) {
   const StatusCounts train{.pending = 1, .processing = 2, .completed = 3, .error = 4};
-  JobFigures figures{.job = "job \"1\"",
-                     .splits = {{"train", train}},
-                     .total = train,
-                     .live_workers = 1,
-                     .per_second = std::nullopt};
+  JobFigures figures{
+      .job = "job \"1\"", .splits = {{"train", train}}, .total = train, .live_workers = 1};
   const std::string begin =
       R"({"schema_version":1,"job":"job \"1\"","total_images":10,"pending":1,"processing":2,)"
       R"("completed":3,"error":4,"splits":{"train":{"pending":1,"processing":2,"completed":3,)"
       R"("error":4}},"live_workers":1,)";
-  EXPECT_EQ(status_document(figures), begin + R"("images_per_s":null,"eta_s":null})");
-  figures.per_second = 0.5;
-  EXPECT_EQ(status_document(figures), begin + R"("images_per_s":0.5,"eta_s":6.0})");
+  EXPECT_EQ(status_document(figures),
+            begin + R"("images_per_s":null,"eta_s":null,"eta_low_s":null,"eta_high_s":null})");
+  figures.rate = {.per_second = 0.5, .low = 0.5, .high = 0.5, .images = 12};
+  EXPECT_EQ(status_document(figures),
+            begin + R"("images_per_s":0.5,"eta_s":6.0,"eta_low_s":1.016,"eta_high_s":25.14})");
   EXPECT_THAT(status_document(JobFigures()), HasSubstr(R"("splits":{})"));
 }
 

@@ -11,129 +11,11 @@ import signal
 import sqlite3
 import struct
 import subprocess
-import sys
-import tempfile
 import termios
 import time
-import unittest
 
-TOOL = ""
-DEADLINE_S = 60  # for what should take no time at all
-
-# Says that it runs, then waits until it may end.
-UNTIL_GO = 'echo $$ >> runs; while [ ! -e go ]; do sleep 0.01; done; echo "$1" >> ended'
-
-
-class ToolTest(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory(prefix="progress-tracker-")
-        self.addCleanup(directory.cleanup)
-        self.home = directory.name
-        self.environment = dict(os.environ)
-        for name in ("PROGRESS_TRACKER_DB", "PROGRESS_TRACKER_PROGRESS", "CI"):
-            self.environment.pop(name, None)
-
-    # ---- Verbs -----------------------------------------------------------------------------
-
-    def path(self, name):
-        return os.path.join(os.fsencode(self.home), os.fsencode(name))
-
-    def make(self, *names, text=""):
-        for name in names:
-            os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
-            with open(self.path(name), "w", encoding="utf-8") as file:
-                file.write(text)
-
-    def make_program(self, name, script):
-        self.make(name, text=script)
-        os.chmod(self.path(name), 0o755)
-
-    def read(self, name):
-        try:
-            with open(self.path(name), "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return b""
-
-    def lines(self, name):
-        return self.read(name).splitlines()
-
-    def start(self, *words, **options):
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-                   "cwd": self.home, "env": self.environment, **options}
-        process = subprocess.Popen([TOOL, *words], **options)
-
-        def end():
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream:
-                    stream.close()
-
-        self.addCleanup(end)
-        return process
-
-    def tool(self, *words, expect=0, text=b"", **options):
-        process = self.start(*words, stdin=subprocess.PIPE, **options)
-        out, err = process.communicate(text, timeout=DEADLINE_S)
-        self.err = (err or b"").decode(errors="backslashreplace")
-        self.assertEqual(process.returncode, expect, self.err)
-        return out or b""
-
-    def run_images(self, *command, expect=0, options=()):
-        return self.tool("run", "--job", "j", "--images", "d", *options, "--", *command,
-                         expect=expect)
-
-    def finish(self, process, expect):
-        out, err = process.communicate(timeout=DEADLINE_S)
-        self.err = (err or b"").decode(errors="backslashreplace")
-        self.assertEqual(process.returncode, expect, self.err)
-        return out
-
-    def counts(self, job="j"):
-        document = json.loads(self.tool("status", job, "--json"))
-        return tuple(document[name] for name in ("pending", "processing", "completed", "error"))
-
-    def rows(self, query):
-        connection = sqlite3.connect(os.path.join(self.home, "progress.db"))
-        try:
-            return connection.execute(query).fetchall()
-        finally:
-            connection.close()
-
-    def eventually(self, condition, what="it"):
-        end = time.monotonic() + DEADLINE_S
-        while not condition():
-            self.assertLess(time.monotonic(), end, f"{what} never came")
-            time.sleep(0.005)
-
-    def state(self, process):
-        """As /proc has it; X: there is no such process."""
-        try:
-            with open(f"/proc/{int(process)}/stat", encoding="utf-8", errors="replace") as file:
-                return file.read().rpartition(") ")[2][0]
-        except (FileNotFoundError, ProcessLookupError):  # or gone once it was opened
-            return "X"
-
-    def is_running(self, process):
-        return self.state(process) not in "ZX"
-
-    def start_waiting_run(self, images=4, jobs=2, script=UNTIL_GO, **options):
-        """A run whose commands wait for the file `go`."""
-        self.make(*(f"d/{i}.png" for i in range(images)))
-        process = self.start("run", "--job", "j", "--images", "d", "-j", str(jobs), "--", "sh", "-c",
-                             script, "sh", **options)
-        self.eventually(lambda: len(self.lines("runs")) >= jobs, "the commands")
-        return process
-
-
-    def start_logged_run(self, **options):
-        """The same, with its standard error in the file `log`."""
-        with open(self.path("log"), "wb") as log:
-            return self.start_waiting_run(stderr=log, **options)
-
-    def wait_for_log(self, text):
-        self.eventually(lambda: text.encode() in self.read("log"), text)
+import tool_support
+from tool_support import DEADLINE_S, UNTIL_GO, ToolTest
 
 
 class RunTest(ToolTest):
@@ -338,7 +220,8 @@ class RunTest(ToolTest):
         self.make(*(f"d/{i}.png" for i in range(20)))
         for command, status in (("false", 1), ("echo", 0)):
             result = subprocess.run(
-                ["sh", "-c", f'exec "{TOOL}" run --job {command} --images d -- {command} <&- >&- 2>&-'],
+                ["sh", "-c", 'exec "$0" run --job "$1" --images d -- "$1" <&- >&- 2>&-',
+                 tool_support.TOOL, command],
                 cwd=self.home, env=self.environment, timeout=DEADLINE_S, check=False)
             self.assertEqual(result.returncode, status)
         self.assertEqual(self.counts("false"), (0, 0, 0, 20))
@@ -479,11 +362,14 @@ class AdviceTest(ToolTest):
             can = False
         if not can:
             self.skipTest("nothing can be mounted here")
-        result = subprocess.run([*own, "sh", "-ec", mount + "\n" + script, "sh", TOOL],
+        result = subprocess.run([*own, "sh", "-ec", mount + "\n" + script, "sh",
+                                 tool_support.TOOL],
                                 cwd=self.home, env=self.environment, check=False,
                                 capture_output=True, timeout=DEADLINE_S)
         self.err = result.stderr.decode(errors="backslashreplace")
         self.assertEqual(result.returncode, 0, self.err)
+        for stream in (result.stdout, result.stderr):
+            self.assertIsNone(tool_support.fault_of(stream))
         return result.stdout.decode()
 
     def test_a_newer_schema_needs_the_newer_tool(self):
@@ -698,7 +584,7 @@ class StopTest(ToolTest):
         process.stdin.write("".join(path + "\n" for path in paths).encode())
         process.stdin.flush()
 
-        status = [TOOL, "status", "j"]
+        status = [tool_support.TOOL, "status", "j"]
         self.eventually(lambda: subprocess.run(
             status, cwd=self.home, env=self.environment, check=False, capture_output=True,
             timeout=DEADLINE_S).returncode == 0, "the job")
@@ -727,8 +613,7 @@ class StopTest(ToolTest):
         process.send_signal(signal.SIGTSTP)
         self.eventually(lambda: self.state(process.pid) == "T", "the stop")
         process.send_signal(signal.SIGCONT)
-        out, err = process.communicate(b"last.png\n", timeout=DEADLINE_S)
-        self.assertEqual((process.returncode, out), (4, b""), err)
+        self.assertEqual(self.finish(process, expect=4, text=b"last.png\n"), b"")
         self.assertEqual(self.counts(), (20_000, 0, 1, 0))
 
     def test_the_third_signal_does_not_wait_for_the_database(self):
@@ -840,6 +725,7 @@ class ProgressTest(ToolTest):
                 break
         os.close(ours)
         self.finish(process, expect=0)
+        self.assertIsNone(tool_support.fault_of(written, drawn=True))
         return written.decode()
 
     def test_the_bar_fits_the_terminal(self):
@@ -870,6 +756,7 @@ class StatusTest(ToolTest):
         self.assertEqual(document, {
             "schema_version": 1, "job": "j", "total_images": 3, "pending": 0, "processing": 0,
             "completed": 2, "error": 1, "live_workers": 0, "images_per_s": None, "eta_s": None,
+            "eta_low_s": None, "eta_high_s": None,
             "splits": {"": completed, "train": completed,
                        "val": {"pending": 0, "processing": 0, "completed": 0, "error": 1}}})
         everything = json.loads(self.tool("status", "--json"))
@@ -916,12 +803,11 @@ live workers of this database: 0
         self.run_images("true")
         with open("/dev/full", "wb") as full:
             self.tool("status", "j", stdout=full, expect=2)
-        result = subprocess.run(["sh", "-c", f'exec "{TOOL}" status j >&-'], cwd=self.home,
-                                env=self.environment, timeout=DEADLINE_S, check=False,
+        result = subprocess.run(["sh", "-c", 'exec "$0" status j >&-', tool_support.TOOL],
+                                cwd=self.home, env=self.environment, timeout=DEADLINE_S, check=False,
                                 stderr=subprocess.DEVNULL)
         self.assertEqual(result.returncode, 2)
 
 
 if __name__ == "__main__":
-    TOOL = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    tool_support.main()
