@@ -79,4 +79,27 @@ install(
 
 if(TARGET progress_tracker_cli)
   install(TARGETS progress_tracker_cli RUNTIME COMPONENT Runtime)
+  install(
+    FILES src/cli/progress-tracker.1
+    DESTINATION "${CMAKE_INSTALL_MANDIR}/man1"
+    COMPONENT Runtime
+  )
+  # Each shell looks for its file under this very name.
+  set(completions src/cli/completions)
+  install(
+    FILES ${completions}/progress-tracker.bash
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
+    RENAME progress-tracker
+    COMPONENT Runtime
+  )
+  install(
+    FILES ${completions}/_progress-tracker
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/site-functions"
+    COMPONENT Runtime
+  )
+  install(
+    FILES ${completions}/progress-tracker.fish
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d"
+    COMPONENT Runtime
+  )
 endif()

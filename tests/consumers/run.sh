@@ -133,13 +133,21 @@ nothing_installed_names_this_machine() {
   fi
 }
 
-# Development alone is enough to compile against; Runtime holds the tool and nothing else.
+# Development alone is enough to compile against; Runtime holds the tool, what describes it and what
+# completes its words.
 install_components() {
   cmake --install "$build" --config "$config" --prefix "$work/dev" --component Development
   cmake --install "$build" --config "$config" --prefix "$work/run" --component Runtime
   [ ! -e "$work/dev/bin" ] || fail "component Development has programs"
-  [ "$(cd "$work/run" && find . -type f)" = ./bin/progress-tracker ] ||
-    fail "component Runtime has: $(find "$work/run" -type f)"
+  [ ! -e "$work/dev/share/man" ] || fail "component Development has the tool's manual page"
+  (cd "$work/run" && find . -type f | LC_ALL=C sort) >"$work/runtime"
+  diff "$work/runtime" - <<'END' || fail "component Runtime has other files than these"
+./bin/progress-tracker
+./share/bash-completion/completions/progress-tracker
+./share/fish/vendor_completions.d/progress-tracker.fish
+./share/man/man1/progress-tracker.1
+./share/zsh/site-functions/_progress-tracker
+END
 }
 
 "$case"
