@@ -30,6 +30,7 @@ struct Start {
   WatchedGroup& watched;
   pid_t tool;
   int null_input;
+  int output;  // -1: ours, or our standard error
   int error_output;
 };
 
@@ -47,8 +48,9 @@ struct Start {
   sigaction(SIGPIPE, &as_usual, nullptr);
   sigset_t none;
   sigemptyset(&none);
-  if (dup2(start.null_input, STDIN_FILENO) >= 0 &&
-      (!start.program.output_to_error || dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) &&
+  int output = start.output;
+  if (output < 0) output = start.program.output_to_error ? STDERR_FILENO : STDOUT_FILENO;
+  if (dup2(start.null_input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
       dup2(start.error_output, STDERR_FILENO) >= 0) {
     sigprocmask(SIG_SETMASK, &none, nullptr);
     if (start.program.open_files) setrlimit(RLIMIT_NOFILE, &*start.program.open_files);
@@ -136,11 +138,9 @@ class ChildProcesses::Running {
     std::for_each(words.begin() + 1, words.end(), add);
     pointers.push_back(nullptr);
 
-    std::array<int, 2> ends{-1, -1};
-    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw CannotStart(errno);
-    error_output_ = Descriptor(ends[0]);
-    const Descriptor writing_end(ends[1]);
-    fcntl(error_output_.get(), F_SETFL, O_NONBLOCK);
+    const Descriptor error_end = make_pipe(error_output_);
+    Descriptor output_end;
+    if (owner_.program_.take_output) output_end = make_pipe(output_);
 
     take_slot();
     try {
@@ -150,7 +150,8 @@ class ChildProcesses::Running {
                                   .watched = watched(),
                                   .tool = getpid(),
                                   .null_input = owner_.null_input_,
-                                  .error_output = writing_end.get()});
+                                  .output = output_end.get(),
+                                  .error_output = error_end.get()});
       // The new process has done both itself, unless a sanitizer made a fork() of the vfork().
       setpgid(process_, process_);
       watched().group.store(process_);
@@ -189,6 +190,8 @@ class ChildProcesses::Running {
 
     kill(-process_, SIGKILL);  // what the command left behind; it has itself ended
     read_error_output();
+    read_output();
+    hand_on(lines_.size());
     result.error_output = kept_output();
     const int start_error = watched().start_error.load();
     const siginfo_t end = collect();
@@ -202,6 +205,15 @@ class ChildProcesses::Running {
   }
 
  private:
+  // Returns the writing end.
+  static Descriptor make_pipe(Descriptor& reading_end) {
+    std::array<int, 2> ends{-1, -1};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw CannotStart(errno);
+    reading_end = Descriptor(ends[0]);
+    fcntl(reading_end.get(), F_SETFL, O_NONBLOCK);
+    return Descriptor(ends[1]);
+  }
+
   WatchedGroup& watched() { return owner_.watchdog_.groups()[slot_]; }
 
   void take_slot() {
@@ -223,7 +235,9 @@ class ChildProcesses::Running {
 
   // True: the command has ended, and waits to be collected. False: the deadline came first.
   bool wait_for_end_until(std::optional<PausableClock::TimePoint> deadline) {
-    std::array<pollfd, 2> waiting{{{end_.get(), POLLIN, 0}, {error_output_.get(), POLLIN, 0}}};
+    std::array<pollfd, 3> waiting{{{end_.get(), POLLIN, 0},
+                                   {error_output_.get(), POLLIN, 0},
+                                   {output_.get(), POLLIN, 0}}};  // of -1 poll() takes no notice
     for (;;) {
       int milliseconds_left = -1;
       if (deadline) {
@@ -234,36 +248,67 @@ class ChildProcesses::Running {
       }
       if (poll(waiting.data(), waiting.size(), milliseconds_left) <= 0) continue;
       if (waiting[1].revents != 0 && !read_error_output()) waiting[1].fd = -1;
+      if (waiting[2].revents != 0 && !read_output()) waiting[2].fd = -1;
       if (waiting[0].revents != 0) return true;
     }
   }
 
   // Reads what is there now. False: there will be no more.
-  bool read_error_output() {
+  static bool read_from(const Descriptor& pipe, const std::function<void(std::string_view)>& take) {
     // Bounded, since something may write faster than we read: the end must be seen.
     constexpr int kMostReads = 64;
     std::array<char, 4096> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
     for (int reads = 0; reads < kMostReads; ++reads) {
-      const ssize_t count = read(error_output_.get(), buffer.data(), buffer.size());
+      const ssize_t count = read(pipe.get(), buffer.data(), buffer.size());
       if (count == 0) return false;
       if (count < 0) return errno == EAGAIN || errno == EINTR;
-      output_.append(buffer.data(), static_cast<std::size_t>(count));
-      if (output_.size() > 2 * kErrorOutputBytes) {
-        output_.erase(0, output_.size() - kErrorOutputBytes);
-        was_cut_ = true;
-      }
+      take({buffer.data(), static_cast<std::size_t>(count)});
     }
     return true;
   }
 
+  bool read_error_output() {
+    return read_from(error_output_, [this](std::string_view text) {
+      error_text_.append(text);
+      if (error_text_.size() > 2 * kErrorOutputBytes) {
+        error_text_.erase(0, error_text_.size() - kErrorOutputBytes);
+        was_cut_ = true;
+      }
+    });
+  }
+
+  bool read_output() {
+    constexpr std::size_t kLongestLine = 1 << 16;
+    if (output_.get() < 0) return false;
+    return read_from(output_, [this](std::string_view text) {
+      lines_.append(text);
+      const std::size_t end = lines_.rfind('\n');
+      if (end != std::string::npos) {
+        hand_on(end + 1);
+      } else if (lines_.size() > kLongestLine) {
+        hand_on(lines_.size());
+      }
+    });
+  }
+
+  // The first `size` bytes of lines_, which end in a line break.
+  void hand_on(std::size_t size) {
+    if (size == 0) return;
+    std::string lines = lines_.substr(0, size);
+    lines_.erase(0, size);
+    if (lines.back() != '\n') lines += '\n';
+    owner_.program_.take_output(lines);
+  }
+
   std::string kept_output() const {
     std::size_t begin = 0;
-    if (output_.size() > kErrorOutputBytes) begin = output_.size() - kErrorOutputBytes;
-    if (begin == 0 && !was_cut_) return output_;
-    while (begin < output_.size() && (static_cast<unsigned char>(output_[begin]) & 0xc0) == 0x80) {
+    if (error_text_.size() > kErrorOutputBytes) begin = error_text_.size() - kErrorOutputBytes;
+    if (begin == 0 && !was_cut_) return error_text_;
+    while (begin < error_text_.size() &&
+           (static_cast<unsigned char>(error_text_[begin]) & 0xc0) == 0x80) {
       ++begin;
     }
-    return "…" + output_.substr(begin);
+    return "…" + error_text_.substr(begin);
   }
 
   // Of a process that was started, once. It is waited for.
@@ -295,8 +340,10 @@ class ChildProcesses::Running {
   std::size_t slot_ = 0;  // its place in taken_ and among the watched groups
   pid_t process_ = -1;    // while it is there
   Descriptor error_output_;
-  Descriptor end_;  // readable once the process has ended
-  std::string output_;
+  Descriptor output_;  // if somebody takes it
+  Descriptor end_;     // readable once the process has ended
+  std::string error_text_;
+  std::string lines_;  // of its output, not handed on yet
   bool was_cut_ = false;
 };
 

@@ -1,9 +1,9 @@
 // Runs commands, each in a process group of its own, and ends them when told to.
 //
-// A command gets /dev/null as its standard input, our standard output as its own, and a pipe as
-// its standard error, whose last part is kept. No signal is blocked in it, and SIGPIPE acts as in a
-// fresh process. When it ends, what it left running in its group is killed: a command is over when
-// it says so.
+// A command gets /dev/null as its standard input, our standard output as its own if Program does
+// not say otherwise, and a pipe as its standard error, whose last part is kept. No signal is
+// blocked in it, and SIGPIPE acts as in a fresh process. When it ends, what it left running in its
+// group is killed: a command is over when it says so.
 //
 // No command outlives the tool: the watchdog knows every group from before the command itself
 // starts, and a parent-death signal covers the moment until then. A process that leaves its group,
@@ -21,6 +21,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/pausable_clock.h"
@@ -41,6 +42,10 @@ struct Program {
 
   // Its standard output goes to our standard error, since ours is for something else.
   bool output_to_error = false;
+
+  // If there is one: gets what it writes to standard output, whole lines, from the thread that runs
+  // it. A last line without its end gets one, and one that never ends is handed on in pieces.
+  std::function<void(std::string_view lines)> take_output{};
 };
 
 // The command itself cannot be started, whatever the image: no reason to go on.

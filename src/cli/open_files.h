@@ -1,5 +1,5 @@
 // The limit on open files: every running command takes two descriptors of the tool, and three while
-// it starts.
+// it starts; two more if its output goes through the tool.
 #ifndef PROGRESS_TRACKER_CLI_OPEN_FILES_H_
 #define PROGRESS_TRACKER_CLI_OPEN_FILES_H_
 
@@ -15,8 +15,8 @@ struct OpenFiles {
 };
 
 // Raises the soft limit to what `commands` commands at a time need, as far as the hard limit
-// allows.
-OpenFiles make_room_for(std::size_t commands);
+// allows. `with_output`: their output goes through the tool.
+OpenFiles make_room_for(std::size_t commands, bool with_output);
 
 }  // namespace progress_tracker::cli
 

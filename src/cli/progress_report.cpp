@@ -102,6 +102,14 @@ void ProgressReport::image_failed(const std::filesystem::path& path, std::string
   complain(err_, "error: " + display(path.native()) + ": " + shown_message(message));
 }
 
+void ProgressReport::pass_on(std::ostream& out, std::string_view lines) {
+  const std::scoped_lock lock(mutex_);
+  clear_bar();
+  err_ << std::flush;
+  out << lines << std::flush;
+  out.clear();  // a terminal that is gone is no reason to stop, nor an error of ours
+}
+
 void ProgressReport::note(std::string_view message) {
   const std::scoped_lock lock(mutex_);
   if (setup_.mode == ProgressMode::kJson) {

@@ -59,6 +59,9 @@ class ProgressReport {
   void image_finished();
   void image_failed(const std::filesystem::path& path, std::string_view message);
 
+  // Writes what a command has written, whole lines, to `out`, which shares its terminal with us.
+  void pass_on(std::ostream& out, std::string_view lines);
+
   // A line that the user should see in any mode. Foreign parts must have gone through display().
   void note(std::string_view message);
 

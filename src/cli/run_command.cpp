@@ -8,6 +8,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -142,6 +143,11 @@ ProgressMode progress_mode(const Context& context) {
                               std::getenv("TERM"), std::getenv("CI"));
 }
 
+// Whether what commands write would tear the bar.
+bool is_output_beside_bar(const RunSettings& settings, const Context& context) {
+  return progress_mode(context) == ProgressMode::kBar && (settings.json || context.out.is_there);
+}
+
 int work_through(const RunSettings& settings, const FoundCommand& command, ImageSource& source,
                  Watchdog& watchdog, const OpenFiles& open_files, const Context& context) {
   const std::size_t workers = open_files.commands;
@@ -160,11 +166,15 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
                 ": the limit on open files (ulimit -n) leaves room for " +
                 counted(static_cast<long long>(workers), "command") + " at a time");
   }
-  ChildProcesses children(watchdog, clock,
-                          {.path = command.path,
-                           .for_shell = command.for_shell,
-                           .open_files = open_files.before,
-                           .output_to_error = settings.json});
+  Program program{.path = command.path,
+                  .for_shell = command.for_shell,
+                  .open_files = open_files.before,
+                  .output_to_error = settings.json};
+  if (is_output_beside_bar(settings, context)) {
+    std::ostream& out = settings.json ? context.streams.err : context.streams.out;
+    program.take_output = [&](std::string_view lines) { report.pass_on(out, lines); };
+  }
+  ChildProcesses children(watchdog, clock, std::move(program));
 
   const std::unique_ptr<Tracker> tracker = open_tracker(context.database(), Access::kCreate);
   const JobId job = load_images(*tracker, settings, source, context, report);
@@ -244,7 +254,8 @@ int start(const RunSettings& settings, const Context& context) {
   if (settings.dry_run) return dry_run(settings, source, context);
   require_images(settings, source, context);
 
-  const OpenFiles open_files = make_room_for(wanted_workers(settings));
+  const OpenFiles open_files =
+      make_room_for(wanted_workers(settings), is_output_beside_bar(settings, context));
   // While there is one thread, and no database.
   std::optional<Watchdog> watchdog;
   try {

@@ -28,6 +28,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -302,6 +303,53 @@ TEST_F(ChildProcessesTest, IsOverWhenTheCommandIsThoughSomethingOutOfReachWrites
   EXPECT_LE(result.error_output.size(), kErrorOutputBytes + 3);
   EXPECT_TRUE(eventually([&] { return !is_running(process_in("away")); }))
       << "nobody holds the pipe that it writes to";
+}
+
+class TakenOutputTest : public ChildProcessesTest {
+ protected:
+  ChildProcesses taking_{
+      watchdog_, clock_, {.path = "/bin/sh", .take_output = [this](std::string_view lines) {
+                            taken_.emplace_back(lines);
+                          }}};
+  std::string all() const {
+    std::string text;
+    for (const std::string& lines : taken_) text += lines;
+    return text;
+  }
+
+  std::vector<std::string> taken_;
+};
+
+TEST_F(TakenOutputTest, ComesInWholeLinesAndApartFromErrors) {
+  const ChildResult result = taking_.run(
+      {"sh", "-c", "printf 'one\nt'; printf wo; echo why >&2; printf '\n\nno end'; exit 3"});
+  EXPECT_EQ(describe_failure(result), "exit status 3: why");
+  EXPECT_EQ(all(), "one\ntwo\n\nno end\n");
+  for (const std::string& lines : taken_) EXPECT_TRUE(lines.ends_with('\n')) << lines;
+  taken_.clear();
+  taking_.run({"sh", "-c", ":"});
+  EXPECT_THAT(taken_, IsEmpty());
+}
+
+TEST_F(TakenOutputTest, IsAllThereHoweverMuchItIs) {
+  taking_.run({"sh", "-c", "seq 200000"});
+  std::string expected;
+  for (int i = 1; i <= 200'000; ++i) expected += std::to_string(i) + '\n';
+  EXPECT_TRUE(all() == expected) << all().size();
+}
+
+TEST_F(TakenOutputTest, ALineThatNeverEndsComesInPieces) {
+  taking_.run({"sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"});
+  std::string text = all();
+  std::erase(text, '\n');
+  EXPECT_TRUE(text == std::string(1'000'000, 'x')) << text.size();
+  EXPECT_GT(taken_.size(), 5U);
+}
+
+TEST_F(TakenOutputTest, IsOverWhenTheCommandIsThoughSomethingHoldsIt) {
+  const ChildResult result = taking_.run({"sh", "-c", "echo out; sleep 1000 & exit 0"});
+  EXPECT_TRUE(result.succeeded());
+  EXPECT_EQ(all(), "out\n");
 }
 
 TEST_F(ChildProcessesTest, EndsACommandThatExceedsItsTime) {

@@ -100,6 +100,29 @@ class BarTest(TerminalTest):
                 self.assertIn("12 of 12 images completed", "".join(run.screen.all()))
                 self.forget()
 
+    def test_what_commands_write_stands_in_whole_lines_above_it(self):
+        script = 'echo $$ >> runs; printf "begin %s, " "$1"; echo end; printf "no end"; ' + UNTIL_GO
+        for options in ((), ("--json",)):
+            with self.subTest(options=options):
+                run = self.start_run(*options, script=script)
+                self.until(run, lambda: len(self.bars(run)) == 1 and
+                           sum("end" in line for line in run.screen.seen()) == 2)
+                self.make("go")
+                self.end(run)
+                lines = run.screen.all()
+                for i in range(4):
+                    self.assertEqual(lines.count(f"begin d/{i}.png, end"), 1, lines)
+                self.assertEqual(lines.count("no end"), 4)
+                self.assertEqual(self.bars(run), [])
+                self.forget()
+
+    def test_without_a_bar_commands_have_the_terminal_themselves(self):
+        self.make("d/0.png")
+        run = self.open("run", "--job", "j", "--images", "d", "--progress", "plain", "--", "sh",
+                        "-c", "test -t 1 && echo a terminal")
+        self.end(run)
+        self.assertIn("a terminal", run.screen.all())
+
     def test_is_one_line_at_each_width_and_after_each_change_of_it(self):
         run = self.start_run(columns=200)
         for columns in (80, 40, 20, 6, 40, 200, 80):
