@@ -67,7 +67,7 @@ void write_document(std::ostream& out, const std::string& job, const std::vector
 
 int batches_command(const BatchesSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kRead);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   const std::vector<Batch> batches = read_batches(*tracker, job);
   if (settings.json) {
     write_document(context.streams.out, settings.job, batches);

@@ -85,7 +85,7 @@ std::size_t retry_with_message(Tracker& tracker, JobId job, const std::string& w
 
 int retry_command(const RetrySettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kChange);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   const std::size_t retried = settings.message
                                   ? retry_with_message(*tracker, job, *settings.message)
                                   : tracker->reset_error_images(job);
@@ -100,14 +100,14 @@ int retry_command(const RetrySettings& settings, const Context& context) {
 
 int reset_command(const ResetSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kChange);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   const auto images = static_cast<std::int64_t>(tracker->reset_stuck_images(job));
   return say_done(context, settings.json, settings.job, images, pending_again(images));
 }
 
 int remove_command(const RemoveSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kChange);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   const StatusCounts counts = tracker->get_status_counts(job).value_or(StatusCounts{});
   tracker->remove_job(job);
   return say_done(context, settings.json, settings.job, counts.total(),
@@ -117,7 +117,7 @@ int remove_command(const RemoveSettings& settings, const Context& context) {
 
 int chain_command(const ChainSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kChange);
-  const JobId upstream = require_job(*tracker, context.database(), settings.upstream);
+  const JobId upstream = require_job(*tracker, context, settings.upstream);
   const JobId job = tracker->chain_job(settings.job, upstream);
   const StatusCounts counts = tracker->get_status_counts(job).value_or(StatusCounts{});
   return say_done(context, settings.json, settings.job, counts.total(),

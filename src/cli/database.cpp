@@ -44,11 +44,11 @@ std::unique_ptr<Tracker> open_tracker(const std::string& location, Access access
   return std::make_unique<ProgressTracker>(location, options);
 }
 
-JobId require_job(Tracker& tracker, const std::string& location, const std::string& name) {
+JobId require_job(Tracker& tracker, const Context& context, const std::string& name) {
   const std::optional<JobId> job = tracker.get_job_id(name);
   if (!job) {
-    throw NotFound(display(location) + ": no job called " + display(name) +
-                   ": `progress-tracker jobs` lists those there are");
+    throw NotFound(display(context.database()) + ": no job called " + display(name) + ": `" +
+                   line_to_type(context, {"jobs"}) + "` lists those there are");
   }
   return *job;
 }

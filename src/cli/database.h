@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/context.h"
 #include "progress_tracker/tracker.h"
 #include "progress_tracker/types.h"
 
@@ -20,7 +21,7 @@ enum class Access {
 std::unique_ptr<Tracker> open_tracker(const std::string& location, Access access);
 
 // Throws NotFound, and says where the jobs are listed.
-JobId require_job(Tracker& tracker, const std::string& location, const std::string& name);
+JobId require_job(Tracker& tracker, const Context& context, const std::string& name);
 
 // Writes a consistent copy of the whole database to `out`, which must not exist. Throws Error as
 // snapshot() does.

@@ -107,17 +107,9 @@ void write_list_document(std::ostream& out, Tracker& tracker, JobId job, const s
   out << text << "\"errors\":[";
   bool is_first = true;
   for_each_image(tracker, job, Status::kError, [&](const ImageRecord& record) {
-    ordered_json entry;
-    add_path(entry, record.image.path);
-    entry["split"] = record.image.split;
-    entry["message"] = record.error_message;
-    entry["attempts"] = record.attempts;
-    entry["deaths"] = record.deaths;
-    entry["started_at"] = time_value(record.started_at);
-    entry["finished_at"] = time_value(record.finished_at);
     if (!is_first) out << ',';
     is_first = false;
-    out << text_of(entry);
+    out << text_of(image_object(record));
     return !out.fail();
   });
   out << "]}\n";
@@ -127,7 +119,7 @@ void write_list_document(std::ostream& out, Tracker& tracker, JobId job, const s
 
 int errors_command(const ErrorsSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kRead);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   std::ostream& out = context.streams.out;
   if (settings.list && settings.json) {
     write_list_document(out, *tracker, job, settings.job);

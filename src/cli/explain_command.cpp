@@ -93,14 +93,7 @@ void write_story_document(std::ostream& out, const std::string& job, const Image
                           const Prospect& prospect) {
   ordered_json document = new_document();
   document["job"] = job;
-  add_path(document, record.image.path);
-  document["split"] = record.image.split;
-  document["status"] = to_string(record.status);
-  document["attempts"] = record.attempts;
-  document["deaths"] = record.deaths;
-  document["error_message"] = record.error_message;
-  document["started_at"] = time_value(record.started_at);
-  document["finished_at"] = time_value(record.finished_at);
+  document.update(image_object(record));
   document["file_exists"] = is_there(record.image.path);
   document["will_run"] = prospect.will_run;
   document["why"] = prospect.why;
@@ -146,7 +139,7 @@ std::vector<fs::path> ways_to_write(const fs::path& path) {
 int explain_command(const ExplainSettings& settings, const Context& context) {
   if (settings.path.empty()) throw UsageError("explain: the path is empty");
   const auto tracker = open_tracker(context.database(), Access::kRead);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   const auto id = tracker->get_image_id(job, settings.path);
   const auto record = id ? tracker->get_image(*id) : std::nullopt;
   if (!record) refuse(*tracker, job, settings);

@@ -50,16 +50,7 @@ void write_json(std::ostream& out, Tracker& tracker, JobId job, const std::strin
   out << text << "\"images\":[";
   bool is_first = true;
   for_each_image(tracker, job, std::nullopt, [&](const ImageRecord& record) {
-    ordered_json entry;
-    add_path(entry, record.image.path);
-    entry["split"] = record.image.split;
-    entry["status"] = to_string(record.status);
-    entry["attempts"] = record.attempts;
-    entry["deaths"] = record.deaths;
-    entry["started_at"] = time_value(record.started_at);
-    entry["finished_at"] = time_value(record.finished_at);
-    entry["error_message"] = record.error_message;
-    out << (is_first ? "\n" : ",\n") << text_of(entry);
+    out << (is_first ? "\n" : ",\n") << text_of(image_object(record));
     is_first = false;
     return !out.fail();
   });
@@ -77,7 +68,7 @@ int export_command(const ExportSettings& settings, const Context& context) {
     return kExitOk;
   }
   const auto tracker = open_tracker(context.database(), Access::kRead);
-  const JobId job = require_job(*tracker, context.database(), settings.job);
+  const JobId job = require_job(*tracker, context, settings.job);
   if (settings.format == ExportFormat::kCsv) {
     write_output("--csv", settings.output, context.streams.out,
                  [&](std::ostream& out) { write_csv(out, *tracker, job); });

@@ -38,6 +38,19 @@ void add_path(ordered_json& document, const std::filesystem::path& path) {
   }
 }
 
+ordered_json image_object(const ImageRecord& record) {
+  ordered_json object;
+  add_path(object, record.image.path);
+  object["split"] = record.image.split;
+  object["status"] = to_string(record.status);
+  object["attempts"] = record.attempts;
+  object["deaths"] = record.deaths;
+  object["started_at"] = time_value(record.started_at);
+  object["finished_at"] = time_value(record.finished_at);
+  object["error_message"] = record.error_message;
+  return object;
+}
+
 ordered_json time_value(std::optional<std::chrono::system_clock::time_point> time) {
   return time ? ordered_json(utc_milliseconds(*time)) : ordered_json();
 }

@@ -28,6 +28,9 @@ void add_counts(ordered_json& document, const StatusCounts& counts);
 // "path", and "path_base64" if it is not UTF-8.
 void add_path(ordered_json& document, const std::filesystem::path& path);
 
+// All that is known of an image, its path first.
+ordered_json image_object(const ImageRecord& record);
+
 // A time in UTC, or null.
 ordered_json time_value(std::optional<std::chrono::system_clock::time_point> time);
 

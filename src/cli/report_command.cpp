@@ -16,7 +16,7 @@ namespace progress_tracker::cli {
 namespace {
 
 Job find_job(Tracker& tracker, const Context& context, const std::string& name) {
-  const JobId id = require_job(tracker, context.database(), name);
+  const JobId id = require_job(tracker, context, name);
   const std::vector<Job> jobs = tracker.list_jobs();
   const auto found =
       std::find_if(jobs.begin(), jobs.end(), [id](const Job& job) { return job.id == id; });

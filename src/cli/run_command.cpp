@@ -108,7 +108,7 @@ void require_images(const RunSettings& settings, const ImageSource& source,
 // Loads the images into the job, which is made if it is new.
 JobId load_images(Tracker& tracker, const RunSettings& settings, ImageSource& source,
                   const Context& context, ProgressReport& report) {
-  if (!source.is_given()) return require_job(tracker, context.database(), settings.job);
+  if (!source.is_given()) return require_job(tracker, context, settings.job);
   std::optional<JobId> job;
   std::size_t found = 0;
   const PieceSink load = [&](const ImagePiece& piece) {

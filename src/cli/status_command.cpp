@@ -99,7 +99,7 @@ class Status {
       : settings_(settings),
         context_(context),
         tracker_(open_tracker(context.database(), Access::kRead)) {
-    if (settings.job) job_ = require_job(*tracker_, context.database(), *settings.job);
+    if (settings.job) job_ = require_job(*tracker_, context, *settings.job);
   }
 
   void show_once() {
@@ -157,7 +157,7 @@ class Status {
   void read_job() {
     figures_ = read_figures(*tracker_, *job_, *settings_.job);
     if (figures_.splits.empty()) {
-      job_ = require_job(*tracker_, context_.database(), *settings_.job);
+      job_ = require_job(*tracker_, context_, *settings_.job);
     }
   }
 

@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import unittest
 
 import tool_support
 from tool_support import DEADLINE_S, UNTIL_GO, ToolTest
@@ -299,5 +298,4 @@ class ReaderTest(ToolTest):
 
 
 if __name__ == "__main__":
-    tool_support.TOOL = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    tool_support.main()

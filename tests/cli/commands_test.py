@@ -329,7 +329,7 @@ to make them pending again: {tool_support.TOOL} retry j
                          b"0: exit status 1: a\n1: exit status 1: b\n")
         document = self.document("errors", "j", "--list", "--json")
         self.assertEqual(document["error"], 2)
-        self.assertEqual([(each["path"], each["message"], each["attempts"], each["deaths"])
+        self.assertEqual([(each["path"], each["error_message"], each["attempts"], each["deaths"])
                           for each in document["errors"]],
                          [("0", "exit status 1: a", 1, 0), ("1", "exit status 1: b", 1, 0)])
         for each in document["errors"]:
@@ -351,7 +351,7 @@ to make them pending again: {tool_support.TOOL} retry j
         self.assertEqual(self.tool("errors", "j", "--list").count(b"\n"), 3)
         stored = dict(self.rows("SELECT path, error_message FROM images"))
         for each in self.document("errors", "j", "--list", "--json")["errors"]:
-            self.assertEqual(each["message"], stored[each["path"]])
+            self.assertEqual(each["error_message"], stored[each["path"]])
         self.document("errors", "j", "--json")
         self.tool("explain", "j", "0")
         self.document("explain", "j", "1", "--json")

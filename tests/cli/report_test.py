@@ -10,6 +10,7 @@ import os
 import re
 import select
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import urllib.request
 import xml.etree.ElementTree
 import zlib
 
-import tool_test
+import tool_support
 
 SKIPPED = 77
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -111,7 +112,7 @@ class Browser:
     def port(self):
         """The one that the driver says it listens on."""
         said = b""
-        end = time.monotonic() + tool_test.DEADLINE_S
+        end = time.monotonic() + tool_support.DEADLINE_S
         while time.monotonic() < end:
             if not select.select([self.driver.stdout], [], [], 1)[0]:
                 continue
@@ -130,7 +131,7 @@ class Browser:
         request = urllib.request.Request(address, data, {"Content-Type": "application/json"},
                                          method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=tool_test.DEADLINE_S) as answer:
+        with opener.open(request, timeout=tool_support.DEADLINE_S) as answer:
             return json.load(answer)["value"]
 
     def devtools(self, command, **parameters):
@@ -192,7 +193,7 @@ def first_pixel(png):
     return tuple(zlib.decompress(data)[1:4])
 
 
-class ReportTest(tool_test.ToolTest):
+class ReportTest(tool_support.ToolTest):
     # ---- Verbs -----------------------------------------------------------------------------
 
     def report(self, job="j"):
@@ -227,7 +228,7 @@ class ReportTest(tool_test.ToolTest):
 
     def falsify(self, *statements):
         """What a program could do that knows nothing of us."""
-        connection = tool_test.sqlite3.connect(os.path.join(self.home, "progress.db"),
+        connection = sqlite3.connect(os.path.join(self.home, "progress.db"),
                                                isolation_level=None)
         for statement in statements:
             connection.execute(statement)
@@ -458,5 +459,4 @@ if __name__ == "__main__":
     if not (BROWSER and DRIVER):
         print("skipped: needs chromium and chromedriver")
         sys.exit(SKIPPED)
-    tool_test.TOOL = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    tool_support.main()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import unittest
 
 import tool_support
 from screen import Terminal
@@ -528,5 +527,4 @@ class KeyTest(TerminalTest):
 
 
 if __name__ == "__main__":
-    tool_support.TOOL = os.path.abspath(sys.argv.pop(1))
-    unittest.main()
+    tool_support.main()
