@@ -1,6 +1,7 @@
 #include "progress_tracker/import.h"
 
 #include <algorithm>
+#include <bitset>
 #include <limits>
 #include <map>
 #include <optional>
@@ -27,6 +28,8 @@ constexpr std::size_t kMostBytes = std::size_t{8} << 20U;
 
 // What is asked for together: each image may come with a message of 64 KiB.
 constexpr std::size_t kPage = 1'000;
+
+constexpr int kLowestNumber = std::numeric_limits<int>::min();
 
 // Whether the tracker would take it for a name, or for a split that is not empty.
 bool is_label(std::string_view text) {
@@ -60,6 +63,23 @@ struct Piece {
   std::vector<std::string> errors;
 };
 
+// Which images have been met, in a bit for each where ids are close together.
+class SeenImages {
+ public:
+  // False: it has been before.
+  bool insert(ImageId id) {
+    const auto bit = static_cast<std::uint64_t>(id);
+    auto seen = blocks_[bit / kBlock][bit % kBlock];
+    if (seen) return false;
+    seen = true;
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kBlock = 4096;
+  std::unordered_map<std::uint64_t, std::bitset<kBlock>> blocks_;
+};
+
 // A job of the old file, and what is known of it so far.
 struct JobInProgress {
   JobId id{};
@@ -68,9 +88,11 @@ struct JobInProgress {
 
   Piece piece;                   // read, and not brought over yet
   std::optional<ImageId> after;  // the last one brought over, as the tracker has it
+  SeenImages seen;               // if the tracker had the job before
 
   std::optional<std::map<int, Batch>> batches;  // by number, as the tracker has them
-  std::set<std::int64_t> numbers;               // seen in the old file
+  std::set<int> numbers;                        // given to batches of the old file
+  int spare{kLowestNumber};                     // the next to be tried where others are taken
 };
 
 // Gives each job of the file a name that the tracker takes, and no two the same one.
@@ -120,17 +142,36 @@ class Import {
   void bring_jobs() {
     const std::vector<OriginalJob> jobs = original_.jobs();
     const Names names(jobs);
+    const std::set<std::string> known = known_names(jobs, names);
     for (const OriginalJob& old : jobs) {
       JobInProgress& job = jobs_[old.id];
       job.name = names.of(old);
       job.remarks.total_images = old.total_images;
-      job.remarks.is_new = !tracker_.get_job_id(job.name).has_value();
+      job.remarks.is_new = !known.contains(job.name);
       job.id = tracker_.create_job(job.name, {}, {});
       summary_.jobs += job.remarks.is_new ? 1 : 0;
       if (job.name != old.name) {
         tell_name(old.id, old.name, job.name, summary_.notes);
       }
     }
+  }
+
+  // Those of the tracker's jobs. Throws Error if one that takes no images would get some.
+  std::set<std::string> known_names(const std::vector<OriginalJob>& jobs, const Names& names) {
+    std::set<std::string> known;
+    std::set<std::string> fed;
+    for (const Job& job : tracker_.list_jobs()) {
+      known.insert(job.name);
+      if (job.upstream.has_value()) fed.insert(job.name);
+    }
+    for (const OriginalJob& old : jobs) {
+      if (!fed.contains(names.of(old))) continue;
+      throw Error(ErrorCode::kInvalidArgument,
+                  std::string(kOperation) + ": job " + in_quotes(names.of(old)) +
+                      " gets its images from another job of the tracker, as by chain_job(), and "
+                      "takes none from an old file");
+    }
+    return known;
   }
 
   JobInProgress* job_of(std::optional<std::int64_t> id) {
@@ -156,17 +197,19 @@ class Import {
     const Status status = status_of(image, *job);
     std::string split = split_of(image.split);
     if (split != image.split) job->remarks.changed_splits.add(in_quotes(image.split));
-    if (status != Status::kError && !image.error_message.empty()) {
+    std::string message;
+    if (status == Status::kError) {
+      message = std::move(image.error_message);
+    } else if (!image.error_message.empty()) {
       ++job->remarks.old_messages;
-      image.error_message.clear();
     }
 
-    taken_bytes_ += image.path.size() + split.size() + image.error_message.size();
+    taken_bytes_ += image.path.size() + split.size() + message.size();
     ++taken_rows_;
     job->piece.paths.emplace_back(std::move(image.path));
     job->piece.splits.push_back(std::move(split));
     job->piece.statuses.push_back(status);
-    job->piece.errors.push_back(std::move(image.error_message));
+    job->piece.errors.push_back(std::move(message));
     if (taken_rows_ >= kMostRows || taken_bytes_ >= kMostBytes) bring_pieces();
   }
 
@@ -195,23 +238,30 @@ class Import {
     const Piece& piece = job.piece;
     const std::int64_t added = tracker_.add_images(job.id, piece.paths, piece.splits);
     summary_.images += added;
-    const std::int64_t already_there = std::ssize(piece.paths) - added;
-    summary_.already_there += already_there;
-    job.remarks.already_there += already_there;
-    mark(job);
+    const std::int64_t seen_again = mark(job);
+    const std::int64_t not_added = std::ssize(piece.paths) - added;
+    const std::int64_t listed_twice = job.remarks.is_new ? not_added : seen_again;
+    summary_.listed_twice += listed_twice;
+    job.remarks.listed_twice += listed_twice;
+    summary_.already_there += not_added - listed_twice;
+    job.remarks.already_there += not_added - listed_twice;
   }
 
-  void mark(JobInProgress& job) {
+  // Returns how many of the images have been met before, if the tracker had the job: in a new one,
+  // those are the ones that were not added.
+  std::int64_t mark(JobInProgress& job) {
     const Piece& piece = job.piece;
+    std::int64_t seen_again = 0;
     std::unordered_map<std::string, Standing> known = standings_after(job);
     std::vector<Outcome> completed;
     std::vector<Outcome> errors;
     for (std::size_t i = 0; i < piece.paths.size(); ++i) {
       const bool is_last = i + 1 == piece.paths.size();
-      if (piece.statuses[i] == Status::kPending && !is_last) continue;
+      if (piece.statuses[i] == Status::kPending && !is_last && job.remarks.is_new) continue;
       Standing* image = standing_of(known, job.id, piece.paths[i]);
       if (image == nullptr) continue;
       if (is_last) job.after = image->id;
+      if (!job.remarks.is_new && !job.seen.insert(image->id)) ++seen_again;
       if (image->status != Status::kPending) continue;
       if (piece.statuses[i] == Status::kCompleted) {
         completed.push_back({.id = image->id, .attempt = 0, .error = {}});
@@ -222,6 +272,7 @@ class Import {
     }
     summary_.completed += mark(completed);
     summary_.errors += mark(errors);
+    return seen_again;
   }
 
   // Those just added are the next in the tracker too, and so are those that an earlier import
@@ -280,26 +331,45 @@ class Import {
     }
     const BatchId id = tracker_.create_batch(job->id, *batch_num, count);
     const auto found = job->batches->find(*batch_num);
-    summary_.batches += found == job->batches->end() ? 1 : 0;
-    if (found == job->batches->end() || found->second.status == BatchStatus::kPending) {
+    if (found == job->batches->end()) {
+      ++summary_.batches;
       mark_batch(id, old, *job);
+    } else if (found->second.status == BatchStatus::kPending) {
+      mark_batch(id, old, *job);
+    } else if (!ended_alike(found->second, old)) {
+      job->remarks.differing_batches.add(*batch_num);
     }
   }
 
-  // Its own, unless another batch of the job has it.
+  static bool ended_alike(const Batch& batch, const OriginalBatch& old) {
+    if (batch.status == BatchStatus::kUploaded) return old.status == "uploaded";
+    return old.status == "error" && batch.upload_error == clean_message(old.upload_error);
+  }
+
+  // Its own, unless another batch of the job has it. What is tried, and in which order, depends on
+  // the file and on what the tracker has, so that a second import comes to the same number.
   std::optional<int> number_for(const OriginalBatch& old, std::int64_t count, JobInProgress& job) {
     if (!job.batches.has_value()) job.batches = batches_of(job.id);
     constexpr std::int64_t kMost = std::numeric_limits<int>::max();
     const std::int64_t own = old.number.value_or(-1);
-    if (own >= 0 && own <= kMost && job.numbers.insert(own).second) {
-      const auto found = job.batches->find(static_cast<int>(own));
-      if (found == job.batches->end() || found->second.image_count == count) {
-        return static_cast<int>(own);
-      }
+    if (own >= 0 && own <= kMost && take_number(static_cast<int>(own), count, job)) {
+      return static_cast<int>(own);
     }
     if (old.id < 1 || old.id > kMost) return std::nullopt;
-    job.remarks.renumbered_batches.add(-old.id);
-    return static_cast<int>(-old.id);
+    int number = static_cast<int>(-old.id);
+    if (!take_number(number, count, job)) {
+      while (!take_number(job.spare, count, job)) ++job.spare;
+      number = job.spare;
+    }
+    job.remarks.renumbered_batches.add(number);
+    return number;
+  }
+
+  // False: it belongs to another batch, of the old file or of the tracker.
+  static bool take_number(int number, std::int64_t count, JobInProgress& job) {
+    const auto found = job.batches->find(number);
+    const bool is_others = found != job.batches->end() && found->second.image_count != count;
+    return !is_others && job.numbers.insert(number).second;
   }
 
   std::map<int, Batch> batches_of(JobId job) {

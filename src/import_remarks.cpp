@@ -39,10 +39,9 @@ void tell(std::string_view job, const JobRemarks& remarks, std::vector<std::stri
   };
   if (!remarks.is_new) {
     note("was there already, with " + number(remarks.already_there) + " of these " +
-         images(remarks.images));
-  } else if (remarks.already_there > 0) {
-    note("lists " + images(remarks.already_there) + " twice");
+         images(remarks.images - remarks.listed_twice));
   }
+  if (remarks.listed_twice > 0) note("lists " + images(remarks.listed_twice) + " twice");
   if (remarks.total_images.has_value() && *remarks.total_images != remarks.images) {
     note("the old file announces " + images(*remarks.total_images) + " and lists " +
          number(remarks.images));
@@ -65,8 +64,12 @@ void tell(std::string_view job, const JobRemarks& remarks, std::vector<std::stri
          " with the message of an error that is over, dropped");
   }
   note_if_any(remarks.renumbered_batches, batches(remarks.renumbered_batches.count),
-              " whose number another batch has, or that had none, with minus the old id as number "
-              "now; the first is ",
+              " whose number another batch has, or that had none, with a negative number now; the "
+              "first is ",
+              "");
+  note_if_any(remarks.differing_batches, batches(remarks.differing_batches.count),
+              " that are taken for those that were there, with the same numbers, but had ended "
+              "otherwise or with another message, which stays; the first is ",
               "");
   note_if_any(remarks.unknown_batch_statuses, batches(remarks.unknown_batch_statuses.count),
               " in a status that is unknown, such as ", ", pending now");

@@ -27,6 +27,7 @@ struct JobRemarks {
   std::optional<std::int64_t> total_images{};
   std::int64_t images{0};  // rows, those left out included
   std::int64_t already_there{0};
+  std::int64_t listed_twice{0};
   std::int64_t were_processing{0};
   std::int64_t old_messages{0};  // of errors that are over
   Remark unknown_statuses{};
@@ -35,6 +36,7 @@ struct JobRemarks {
 
   std::int64_t old_batch_messages{0};
   Remark renumbered_batches{};  // by new number
+  Remark differing_batches{};   // by number
   Remark unknown_batch_statuses{};
   Remark no_image_counts{};
   Remark no_batch_numbers{};

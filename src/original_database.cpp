@@ -29,6 +29,11 @@ constexpr char kFindTableSql[] =
 constexpr char kSelectColumnsSql[] =
     "SELECT lower(name) FROM pragma_table_xinfo(?) WHERE hidden = 0";
 
+// That `id` is the table's rowid: any other primary key has an index. With: table, table.
+constexpr char kFindIdSql[] =
+    "SELECT 1 FROM pragma_table_xinfo(?) WHERE lower(name) = 'id' AND pk = 1 "
+    "AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk')";
+
 constexpr char kSelectJobsSql[] =
     "SELECT id, name, CASE WHEN typeof(total_images) = 'integer' THEN total_images END "
     "FROM jobs NOT INDEXED ORDER BY id";
@@ -187,6 +192,10 @@ void OriginalDatabase::check_tables() {
           refuse_foreign("not a database of the Python original: its table " + name +
                          " has no column " + std::string(column));
         }
+      }
+      if (!Query(*connection_, kFindIdSql, table.name, table.name).next()) {
+        refuse_foreign("not a database of the Python original: its table " + name +
+                       " is not as that makes it: its id is no INTEGER PRIMARY KEY");
       }
     }
   });

@@ -6,10 +6,11 @@
 //   images   id, job_id, path, status, split, error_message
 //   batches  id, job_id, batch_num, status, image_count, upload_error
 //
-// Nothing is taken for granted but their names: SQLite lets a column hold anything, the original
-// runs without foreign keys, and people repair such files by hand. Rows are read in the order of
-// their ids in one pass over the table and through no index, so that whatever is in the file, the
-// pass ends, needs no memory but that of a row, and sorts nothing.
+// Nothing is taken for granted but their names, and that each `id` is the INTEGER PRIMARY KEY:
+// SQLite lets any other column hold anything, the original runs without foreign keys, and people
+// repair such files by hand. Rows are read in the order of their ids in one pass over the table and
+// through no index, so that whatever is in the file, the pass ends, needs no memory but that of a
+// row, and sorts nothing.
 #ifndef PROGRESS_TRACKER_SRC_ORIGINAL_DATABASE_H_
 #define PROGRESS_TRACKER_SRC_ORIGINAL_DATABASE_H_
 

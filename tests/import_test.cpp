@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -197,6 +198,7 @@ TEST_P(ImportTest, BringsAWholeFileOver) {
                                     .errors = 1,
                                     .batches = 3,
                                     .already_there = 0,
+                                    .listed_twice = 0,
                                     .images_left_out = 0,
                                     .batches_left_out = 0,
                                     .notes = {}}));
@@ -418,10 +420,35 @@ TEST_P(ImportTest, OfAnImageThatIsListedTwiceTheFirstEndCounts) {
   EXPECT_EQ(status("3"), Status::kError);
   EXPECT_EQ(image("a", "4").error_message, "first");
   EXPECT_EQ(summary.images, 4);
-  EXPECT_EQ(summary.already_there, 4);
+  EXPECT_EQ(summary.already_there, 0);
+  EXPECT_EQ(summary.listed_twice, 4);
   EXPECT_EQ(summary.completed, 2);
   EXPECT_EQ(summary.errors, 2);
   EXPECT_THAT(summary.notes, Contains("job \"a\": lists 4 images twice"));
+
+  const ImportSummary again = import();
+
+  EXPECT_EQ(again.images, 0);
+  EXPECT_EQ(again.already_there, 4);
+  EXPECT_EQ(again.listed_twice, 4);
+  EXPECT_THAT(again.notes, AllOf(Contains("job \"a\": was there already, with 4 of these 4 images"),
+                                 Contains("job \"a\": lists 4 images twice")));
+}
+
+// Listed again in another piece, pending, and in a job that is there in another order.
+TEST_P(ImportTest, WhatWasThereAndWhatIsListedTwiceAreToldApart) {
+  make(
+      "INSERT INTO jobs VALUES (1, 'a', 60000);"
+      "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 59999)"
+      "INSERT INTO images (job_id, path, status) SELECT 1, (i % 50000) || '', 'pending' FROM n",
+      kBareTables);
+  tracker.create_job("a", std::vector<fs::path>{"49999", "x", "3", "25000", "4"}, {});
+
+  const ImportSummary summary = import();
+
+  EXPECT_EQ(summary.images, 49'996);
+  EXPECT_EQ(summary.already_there, 4);
+  EXPECT_EQ(summary.listed_twice, 10'000);
 }
 
 // More than is brought over at a time, and the jobs' rows mixed.
@@ -496,6 +523,66 @@ TEST_P(ImportTest, NoBatchIsLostToARepeatedNumber) {
   EXPECT_EQ(import().batches, 1);
   EXPECT_EQ(tracker.get_pending_batches(job("a")).back().batch_num, 3);
   EXPECT_EQ(tracker.get_uploaded_batches(job("a")).size(), 2U);
+}
+
+// Both the number and minus the old id belong to a batch of another old file.
+TEST_P(ImportTest, NoBatchIsLostToOneOfAnotherFile) {
+  const auto make_file = [&](const std::string& batches) {
+    fs::remove(old);
+    make(
+        "INSERT INTO jobs (name) VALUES ('x');"
+        "INSERT INTO batches (id, job_id, batch_num, status, image_count, upload_error) VALUES " +
+        batches);
+  };
+  make_file("(1, 1, 0, 'uploaded', 1000, NULL), (2, 1, 0, 'error', 11, 'A2')");
+  import();
+  make_file(
+      "(1, 1, 0, 'pending', 1000, NULL), (2, 1, 0, 'error', 21, 'B2'),"
+      " (3, 1, 1, 'uploaded', 5, NULL), (4, 1, 0, 'error', 21, 'B4')");
+
+  const ImportSummary summary = import();
+
+  EXPECT_EQ(summary.batches, 3);
+  EXPECT_EQ(summary.batches_left_out, 0);
+  const std::vector<std::string> expected{
+      "job x 0 0 of 0",          "batch -2147483648 of 21 error B2", "batch -4 of 21 error B4",
+      "batch -2 of 11 error A2", "batch 0 of 1000 uploaded ",        "batch 1 of 5 uploaded "};
+  EXPECT_EQ(contents(tracker), expected);
+  EXPECT_THAT(summary.notes, Contains(AllOf(HasSubstr("2 batches whose number another batch has"),
+                                            HasSubstr("the first is -2147483648"))));
+
+  EXPECT_EQ(import().batches, 0);
+  EXPECT_EQ(contents(tracker), expected) << "found again";
+
+  make_file("(1, 1, 0, 'uploaded', 1000, NULL), (2, 1, 0, 'error', 31, 'C2')");
+  EXPECT_EQ(import().batches, 1);
+  EXPECT_THAT(contents(tracker), Contains("batch -2147483647 of 31 error C2"));
+}
+
+TEST_P(ImportTest, ABatchThatEndedOtherwiseHereIsTold) {
+  make(
+      "INSERT INTO jobs (name) VALUES ('a');"
+      "INSERT INTO batches (job_id, batch_num, status, image_count, upload_error) VALUES"
+      " (1, 1, 'uploaded', 10, NULL), (1, 2, 'pending', 10, NULL), (1, 3, 'error', 10, 'there'),"
+      " (1, 4, 'error', 10, 'same'), (1, 5, 'uploaded', 10, NULL), (1, 6, 'sent', 10, NULL)");
+  const JobId job = tracker.create_job("a", {}, {});
+  const auto batch = [&](int number) { return tracker.create_batch(job, number, 10); };
+  batch(1);
+  tracker.mark_batch_uploaded(batch(2));
+  tracker.mark_batch_error(batch(3), "here");
+  tracker.mark_batch_error(batch(4), "same");
+  tracker.mark_batch_uploaded(batch(5));
+  tracker.mark_batch_uploaded(batch(6));
+
+  EXPECT_THAT(import().notes,
+              Contains("job \"a\": 3 batches that are taken for those that were there, with the "
+                       "same numbers, but had ended otherwise or with another message, which "
+                       "stays; the first is 2"));
+  EXPECT_EQ(contents(tracker),
+            (std::vector<std::string>{"job a 0 0 of 0", "batch 3 of 10 error here",
+                                      "batch 4 of 10 error same", "batch 1 of 10 uploaded ",
+                                      "batch 2 of 10 uploaded ", "batch 5 of 10 uploaded ",
+                                      "batch 6 of 10 uploaded "}));
 }
 
 TEST_P(ImportTest, BatchesWithoutAUsableNumberOrCount) {
@@ -633,11 +720,16 @@ TEST_P(ImportTest, BatchesOfAJobThatIsThere) {
   EXPECT_EQ(contents(tracker), expected);
 }
 
-TEST_P(ImportTest, AJobThatIsFedByAnotherTakesNoImages) {
-  make("INSERT INTO jobs (name) VALUES ('a')");
-  tracker.chain_job("a", tracker.create_job("first", {}, {}));
+TEST_P(ImportTest, AJobThatIsFedByAnotherIsRefusedBeforeAnyIsMade) {
+  make("INSERT INTO jobs (name) VALUES ('before'), ('fed'), ('after')");
+  tracker.chain_job("fed", tracker.create_job("first", {}, {}));
 
-  EXPECT_THAT([&] { import(); }, ThrowsError(ErrorCode::kInvalidArgument));
+  const auto error = test::error_of([&] { import(); });
+
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::kInvalidArgument);
+  EXPECT_THAT(error->what(), HasSubstr("import_original: job \"fed\""));
+  EXPECT_THAT(tracker.list_jobs(), SizeIs(2));
 }
 
 TEST_P(ImportTest, ATrackerThatIsClosedSaysSo) {
@@ -656,6 +748,7 @@ class InterruptedTracker : public NiceMock<MockTracker> {
 
   InterruptedTracker(Tracker& real, int at, Moment moment) : left_(at), moment_(moment) {
     using testing::_;
+    ON_CALL(*this, list_jobs()).WillByDefault(pass(real, &Tracker::list_jobs));
     ON_CALL(*this, get_job_id(_)).WillByDefault(pass(real, &Tracker::get_job_id));
     ON_CALL(*this, create_job(_, _, _)).WillByDefault(pass(real, &Tracker::create_job));
     ON_CALL(*this, add_images(_, _, _)).WillByDefault(pass(real, &Tracker::add_images));
@@ -740,6 +833,27 @@ TEST_F(InterruptionTest, ImagesInTheirOrderAreNotAskedForOneByOne) {
 
   EXPECT_EQ(import_original(old, tracker).completed, 40'000);
   EXPECT_EQ(import_original(old, tracker).already_there, 60'000);
+}
+
+std::size_t allocated_bytes() {
+  const auto info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST_F(InterruptionTest, MessagesThatAreDroppedAreNotKept) {
+  make(
+      "INSERT INTO jobs (name, total_images) VALUES ('a', 400);"
+      "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
+      "INSERT INTO images (job_id, path, status, error_message)"
+      " SELECT 1, i, 'completed', printf('%.*c', 200000, 'x') FROM n");
+  InMemoryTracker real;
+  InterruptedTracker tracker(real, -1, InterruptedTracker::Moment::kBefore);
+  const std::size_t before = allocated_bytes();
+  std::size_t most = 0;
+  tracker.before_each = [&] { most = std::max(most, allocated_bytes()); };
+
+  EXPECT_EQ(import_original(old, tracker).completed, 400);
+  EXPECT_LT(most, before + 30'000'000U);
 }
 
 // A tracker with no database behind it, whose every answer is empty.
@@ -1151,11 +1265,46 @@ TEST_F(OldFileTest, ArgumentsAreChecked) {
   EXPECT_EQ(import_original(old, tracker, milliseconds::max()).images, 3);
 }
 
+// They would have to be sorted in memory, or may come twice.
+TEST_F(OldFileTest, HasIdsThatAreItsRows) {
+  const std::string published = published_tables() + kThreeImages + ";";
+  for (const std::string table : {"jobs", "images", "batches"}) {
+    const std::string rest = "ALTER TABLE " + table + " RENAME TO source;";
+    for (const std::string& copy :
+         {"CREATE TABLE " + table + " AS SELECT * FROM source;",
+          "CREATE TABLE " + table + " AS SELECT * FROM source; CREATE UNIQUE INDEX ix ON " + table +
+              " (id);",
+          "CREATE TABLE " + table +
+              " (id INT PRIMARY KEY, name, total_images, job_id, path, status, split,"
+              " error_message, batch_num, image_count, upload_error);",
+          "CREATE TABLE " + table +
+              " (id INTEGER PRIMARY KEY, name, total_images, job_id, path, status, split,"
+              " error_message, batch_num, image_count, upload_error) WITHOUT ROWID;",
+          "CREATE TABLE " + table +
+              " (id INTEGER, name, total_images, job_id, path, status, split, error_message,"
+              " batch_num, image_count, upload_error, other INTEGER PRIMARY KEY);"}) {
+      SCOPED_TRACE(copy);
+      Outsider(old).run(published + rest + copy);
+
+      EXPECT_EQ(expect_refused("its table " + table +
+                               " is not as that makes it: its id is no INTEGER "
+                               "PRIMARY KEY"),
+                ErrorCode::kForeignDatabase);
+      fs::remove(old);
+    }
+  }
+}
+
 // As damage may have it: SQLite itself believes that ids ascend.
 TEST_F(OldFileTest, RowsThatComeAgainAreDamage) {
-  Outsider(old).run(std::string(kJobs) + kBatches +
-                    "CREATE TABLE images (id, job_id, path, status, split, error_message);"
-                    "INSERT INTO images (id) VALUES (1), (2), (2)");
+  make("INSERT INTO images (path) VALUES ('first'), ('second'), ('third')", kBareTables);
+  std::string bytes = test::contents_of(old);
+  // Before the path come the lengths of the row and of its head, six types, and between them the
+  // id.
+  const std::size_t id = bytes.find("third") - 8;
+  ASSERT_EQ(bytes.at(id), 3);
+  bytes[id] = 2;
+  test::write_file(old, bytes);
 
   EXPECT_EQ(expect_refused("the rows of images are not in their order"), ErrorCode::kCorrupt);
 }
