@@ -6,8 +6,11 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <optional>
 #include <random>
 #include <streambuf>
+#include <string_view>
 #include <system_error>
 
 #include "cli/descriptor.h"
@@ -88,6 +91,7 @@ class NewFile {
 
   void take_the_name() {
     if (is_replacing_ && fchmod(descriptor_.get(), mode_) != 0) fail(path_, errno);
+    if (fsync(descriptor_.get()) != 0) fail(path_, errno);  // before its name is a promise
     if (rename(name_.c_str(), target_.c_str()) != 0) fail(path_, errno);
     is_named_ = true;
   }
@@ -123,6 +127,20 @@ fs::path target_of(const fs::path& path) {
   return target;
 }
 
+// The descriptor that a name such as /dev/fd/3 stands for: behind it may be a file that is appended
+// to, which must not be replaced.
+std::optional<int> descriptor_named(std::string_view path) {
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view directory : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(directory)) continue;
+    int number = -1;
+    const char* end = path.data() + path.size();
+    const auto [stopped, error] = std::from_chars(path.data() + directory.size(), end, number);
+    if (error == std::errc() && stopped == end) return number;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void write_file_atomically(const fs::path& path, const std::function<void(std::ostream&)>& write) {
@@ -142,13 +160,18 @@ void write_file_atomically(const fs::path& path, const std::function<void(std::o
 
 void write_output(const std::string& option, const std::string& path, std::ostream& standard_output,
                   const std::function<void(std::ostream&)>& write) {
-  // By either name it may be a file that is appended to.
   if (path == "-" || path == "/dev/stdout") {
     write(standard_output);
     return;
   }
   std::error_code unknown;
   try {
+    if (const auto open_already = descriptor_named(path)) {
+      const Descriptor copy(fcntl(*open_already, F_DUPFD_CLOEXEC, 0));
+      if (copy.get() < 0) fail(path, errno);
+      fill(copy.get(), path, write);
+      return;
+    }
     // A device or a pipe is written to, and not replaced.
     if (fs::is_other(fs::status(path, unknown))) {
       const Descriptor device(open(path.c_str(), O_WRONLY | O_CLOEXEC));

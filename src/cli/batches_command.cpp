@@ -19,7 +19,18 @@ constexpr std::size_t kShownBytes = 200;  // of an upload's error
 
 std::vector<Batch> read_batches(Tracker& tracker, JobId job) {
   std::vector<Batch> batches = tracker.get_pending_batches(job);
-  for (Batch& batch : tracker.get_uploaded_batches(job)) batches.push_back(std::move(batch));
+  const std::size_t pending = batches.size();
+  for (Batch& batch : tracker.get_uploaded_batches(job)) {
+    // One that was uploaded between the two readings is in both: the later one holds.
+    const auto end = batches.begin() + static_cast<std::ptrdiff_t>(pending);
+    const auto earlier =
+        std::find_if(batches.begin(), end, [&](const Batch& each) { return each.id == batch.id; });
+    if (earlier != end) {
+      *earlier = std::move(batch);
+    } else {
+      batches.push_back(std::move(batch));
+    }
+  }
   std::sort(batches.begin(), batches.end(),
             [](const Batch& a, const Batch& b) { return a.batch_num < b.batch_num; });
   return batches;

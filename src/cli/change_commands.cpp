@@ -11,6 +11,8 @@
 #include "cli/image_pages.h"
 #include "cli/json_support.h"
 #include "cli/output.h"
+#include "progress_tracker/error.h"
+#include "progress_tracker/rules.h"
 
 namespace progress_tracker::cli {
 namespace {
@@ -81,6 +83,24 @@ std::size_t retry_with_message(Tracker& tracker, JobId job, const std::string& w
   return retried;
 }
 
+void refuse_if_chained_to(Tracker& tracker, JobId job, const std::string& name) {
+  for (const Job& each : tracker.list_jobs()) {
+    if (each.upstream != job) continue;
+    throw UsageError("job " + display(name) + ": job " + display(each.name) +
+                     " is fed by it: remove that one first");
+  }
+}
+
+JobId chain(Tracker& tracker, const ChainSettings& settings, JobId upstream) {
+  try {
+    return tracker.chain_job(settings.job, upstream);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    throw UsageError("job " + display(settings.job) + " is there already, and is not fed by " +
+                     display(settings.upstream));
+  }
+}
+
 }  // namespace
 
 int retry_command(const RetrySettings& settings, const Context& context) {
@@ -92,7 +112,7 @@ int retry_command(const RetrySettings& settings, const Context& context) {
   const auto images = static_cast<std::int64_t>(retried);
   if (images == 0 && settings.message) {
     complain(context.streams.err, "no image in error has this message: " +
-                                      line_to_type(context, {"errors", settings.job}) +
+                                      line_to_type(context, "errors", settings.job) +
                                       " shows those there are");
   }
   return say_done(context, settings.json, settings.job, images, pending_again(images));
@@ -109,7 +129,14 @@ int remove_command(const RemoveSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kChange);
   const JobId job = require_job(*tracker, context, settings.job);
   const StatusCounts counts = tracker->get_status_counts(job).value_or(StatusCounts{});
-  tracker->remove_job(job);
+  refuse_if_chained_to(*tracker, job, settings.job);
+  try {
+    tracker->remove_job(job);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidTransition) throw;
+    throw UsageError("job " + display(settings.job) +
+                     ": a run is at work on it: stop it first (nothing was removed)");
+  }
   return say_done(context, settings.json, settings.job, counts.total(),
                   "job " + display(settings.job) + " is removed from the record, with " +
                       counted(counts.total(), "image"));
@@ -118,7 +145,8 @@ int remove_command(const RemoveSettings& settings, const Context& context) {
 int chain_command(const ChainSettings& settings, const Context& context) {
   const auto tracker = open_tracker(context.database(), Access::kChange);
   const JobId upstream = require_job(*tracker, context, settings.upstream);
-  const JobId job = tracker->chain_job(settings.job, upstream);
+  check_job_name("chain", settings.job);
+  const JobId job = chain(*tracker, settings, upstream);
   const StatusCounts counts = tracker->get_status_counts(job).value_or(StatusCounts{});
   return say_done(context, settings.json, settings.job, counts.total(),
                   "job " + display(settings.job) + " gets what is completed in " +

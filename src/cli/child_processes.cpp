@@ -45,7 +45,8 @@ struct Start {
 
   struct sigaction as_usual {};
   as_usual.sa_handler = SIG_DFL;
-  sigaction(SIGPIPE, &as_usual, nullptr);
+  // A shell has SIGINT ignored for what it starts with &: but we pass on what we get.
+  for (const int signal : {SIGPIPE, SIGINT, SIGTERM}) sigaction(signal, &as_usual, nullptr);
   sigset_t none;
   sigemptyset(&none);
   int output = start.output;

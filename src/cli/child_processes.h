@@ -2,8 +2,8 @@
 //
 // A command gets /dev/null as its standard input, our standard output as its own if Program does
 // not say otherwise, and a pipe as its standard error, whose last part is kept. No signal is
-// blocked in it, and SIGPIPE acts as in a fresh process. When it ends, what it left running in its
-// group is killed: a command is over when it says so.
+// blocked in it, and SIGPIPE, SIGINT and SIGTERM act as in a fresh process. When it ends, what it
+// left running in its group is killed: a command is over when it says so.
 //
 // No command outlives the tool: the watchdog knows every group from before the command itself
 // starts, and a parent-death signal covers the moment until then. A process that leaves its group,

@@ -199,10 +199,20 @@ class HelpFormatter : public CLI::Formatter {
   std::map<std::string, const char*> descriptions;
 };
 
-void add_text(CLI::App& app, const std::string& names, std::optional<std::string>& target,
-              const char* type, const std::string& description) {
-  app.add_option_function<std::string>(
-         names, [&target](const std::string& text) { target = text; }, description)
+// A value that is empty was meant to be another: a variable that is not set.
+const std::string& require_text(const std::string& names, const std::string& text) {
+  const std::string option = names.substr(names.rfind(',') + 1);
+  if (text.empty() && option.starts_with("--")) throw UsageError(option + ": a value is missing");
+  return text;
+}
+
+template <typename Target>
+CLI::Option* add_text(CLI::App& app, const std::string& names, Target& target, const char* type,
+                      const std::string& description) {
+  return app
+      .add_option_function<std::string>(
+          names, [&target, names](const std::string& text) { target = require_text(names, text); },
+          description)
       ->type_name(type);
 }
 
@@ -342,15 +352,11 @@ class Grammar {
     CLI::App& command = add("run", "Run a command for each image of a job", kRunDescription,
                             [this] { return finish_run(); });
     command.footer(kRunFooter);
-    command.add_option("--job", run_.job, "The job's name; made when it is new")
-        ->type_name("NAME")
-        ->required();
+    add_text(command, "--job", run_.job, "NAME", "The job's name; made when it is new")->required();
     auto* images =
-        command.add_option("--images", run_.images, "Take the images below this directory")
-            ->type_name("DIR");
-    auto* from =
-        command.add_option("--from", run_.from, "Take the paths in this file; -: standard input")
-            ->type_name("FILE");
+        add_text(command, "--images", run_.images, "DIR", "Take the images below this directory");
+    auto* from = add_text(command, "--from", run_.from, "FILE",
+                          "Take the paths in this file; -: standard input");
     images->excludes(from);
     command
         .add_flag("-0,--null", null_separated_,
@@ -368,8 +374,8 @@ class Grammar {
             [this](const std::string& text) {
               run_.split_pattern = parse_pattern("--split-pattern", text);
             },
-            "The split of an image is what this regular expression finds in its path below DIR, or "
-            "its first group [default: the first folder]")
+            "The split of an image is what this regular expression finds in its path below DIR "
+            "(with --from: in its path), or its first group [default: the first folder]")
         ->type_name("RE");
     add_whole_number(command, "-j,--jobs", run_.workers, 0, kMostWorkers,
                      "Commands at a time; 0: one per core [default: 0]");
@@ -396,11 +402,8 @@ class Grammar {
     command.add_flag("--json", run_.json,
                      "At the end one JSON document on standard output; what commands write there "
                      "goes to standard error");
-    command
-        .add_option("--metrics-file", run_.metrics_file,
-                    "Keep the figures in this file, as the Prometheus textfile collector reads "
-                    "them")
-        ->type_name("FILE");
+    add_text(command, "--metrics-file", run_.metrics_file, "FILE",
+             "Keep the figures in this file, as the Prometheus textfile collector reads them");
     add_text(command, "--checkpoint-interval", flags_.checkpoint_interval, "N",
              "Write the job's counts for other readers every N images as well as every 0.2 s "
              "[default: $PROGRESS_TRACKER_CHECKPOINT_INTERVAL, or by time alone]");
@@ -539,7 +542,8 @@ class Grammar {
       command
           .add_option_function<std::string>(
               name,
-              [this, format](const std::string& path) {
+              [this, name, format](const std::string& path) {
+                require_text(name, path);
                 ++export_formats_;
                 export_.format = format;
                 export_.output = path;
@@ -550,7 +554,7 @@ class Grammar {
     add_format("--csv", ExportFormat::kCsv, "The job's images as CSV");
     add_format("--json", ExportFormat::kJson, "The job and its images as one JSON document");
     add_format("--snapshot", ExportFormat::kSnapshot,
-               "The whole database as it is at one moment; FILE must not exist yet");
+               "The whole database as it is at one moment; FILE must not exist yet, nor be -");
     add_common_options(command, flags_);
   }
 

@@ -34,8 +34,9 @@ struct Context {
   const std::string& program() const { return typed.front(); }
 };
 
-// What to type for `words`, a command and its arguments, on the same database.
-std::string line_to_type(const Context& context, std::vector<std::string> words);
+// What to type for a command on the same database. `job`: its positional argument; empty: none.
+std::string line_to_type(const Context& context, const std::string& command,
+                         const std::string& job = {}, std::vector<std::string> options = {});
 
 }  // namespace progress_tracker::cli
 

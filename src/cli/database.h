@@ -1,4 +1,4 @@
-// The database behind --db. The one place that knows which engine it is.
+// The database behind --db. The one place but `doctor` that knows which engine it is.
 #ifndef PROGRESS_TRACKER_CLI_DATABASE_H_
 #define PROGRESS_TRACKER_CLI_DATABASE_H_
 
@@ -12,16 +12,24 @@
 namespace progress_tracker::cli {
 
 enum class Access {
-  kRead,    // changes nothing; kNotFound if there is no database
-  kChange,  // kNotFound if there is no database
+  kRead,    // changes nothing; NotFound if there is no database
+  kChange,  // NotFound if there is no database
   kCreate,  // makes it where there is none
 };
 
-// Throws Error as ProgressTracker does.
+// Throws Error as ProgressTracker does, NotFound, and Refusal for who may not make what reading
+// takes.
 std::unique_ptr<Tracker> open_tracker(const std::string& location, Access access);
 
 // Throws NotFound, and says where the jobs are listed.
 JobId require_job(Tracker& tracker, const Context& context, const std::string& name);
+
+// Throws UsageError if the job gets its images from another one, and so takes none of its own.
+void refuse_images_if_chained(Tracker& tracker, JobId job, const std::string& name);
+
+// Throws UsageError if `path`, which `option` names to be written to, is the database itself.
+void refuse_database_as_output(const std::string& location, const std::string& option,
+                               const std::string& path);
 
 // Writes a consistent copy of the whole database to `out`, which must not exist. Throws Error as
 // snapshot() does.

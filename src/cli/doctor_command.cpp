@@ -65,9 +65,10 @@ int doctor_command(const DoctorSettings& settings, const Context& context) {
   try {
     if (settings.repair) treat(database, treatment.emplace());
     found = examine(database);
-  } catch (...) {
+  } catch (const Error& error) {
     if (treatment) complain_of(*treatment, context.streams.err);
-    throw;
+    if (error.code() != ErrorCode::kNotFound) throw;
+    throw NotFound(display(error.what()), kNoDatabaseAdvice);
   }
   if (settings.json) {
     context.streams.out << doctor_document(found, treatment) << '\n';

@@ -1,6 +1,5 @@
 #include "cli/dry_run.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -32,9 +31,7 @@ class Listing {
     ordered_json head = new_document();
     head["job"] = settings.job;
     head["dry_run"] = true;
-    std::string text = text_of(head);
-    text.back() = ',';
-    out_ << text << "\"images\":[";
+    document_.emplace(out, head, "images");
   }
 
   // As a run counts, to which an image in error by itself is one that it worked on.
@@ -55,16 +52,20 @@ class Listing {
   std::int64_t would_run() const { return would_run_; }
   std::int64_t gone() const { return gone_; }
 
+  // Nobody reads on, or no more would be run.
+  bool is_over() const { return is_full() || out_.fail(); }
+
+  void finish(const ordered_json& rest) { document_->finish(rest); }
+
  private:
   void write(const std::filesystem::path& path, const std::string& reason,
              const std::string& line) {
-    if (settings_.json) {
+    if (document_) {
       ordered_json entry;
       add_path(entry, path);
       entry["reason"] = reason;
       if (!line.empty()) entry["command"] = line;
-      out_ << (is_first_ ? "" : ",") << text_of(entry);
-      is_first_ = false;
+      document_->add(entry);
       return;
     }
     constexpr std::size_t kWidth = 9;
@@ -75,7 +76,7 @@ class Listing {
   const RunSettings& settings_;
   const CommandTemplate words_;
   std::ostream& out_;
-  bool is_first_ = true;
+  std::optional<JsonListDocument> document_;
   std::int64_t would_run_ = 0;
   std::int64_t gone_ = 0;
 };
@@ -86,8 +87,7 @@ class Record {
   Record(const RunSettings& settings, const Context& context) {
     try {
       tracker_ = open_tracker(context.database(), Access::kRead);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kNotFound) throw;
+    } catch (const NotFound&) {
       return;
     }
     job_ = tracker_->get_job_id(settings.job);
@@ -95,11 +95,8 @@ class Record {
 
   bool has_job() const { return job_.has_value(); }
 
-  bool is_chained() {
-    if (!job_) return false;
-    const std::vector<Job> jobs = tracker_->list_jobs();
-    return std::any_of(jobs.begin(), jobs.end(),
-                       [&](const Job& job) { return job.id == *job_ && job.upstream; });
+  void refuse_images_if_chained(const std::string& name) {
+    if (job_) cli::refuse_images_if_chained(*tracker_, *job_, name);
   }
 
   bool has(const std::filesystem::path& path) {
@@ -110,8 +107,7 @@ class Record {
     return job_ ? tracker_->get_status_counts(*job_).value_or(StatusCounts{}) : StatusCounts{};
   }
 
-  // Whether nobody is at work, so that what is in work was left by the dead.
-  bool is_abandoned() { return job_ && count_live_workers(*tracker_) == 0; }
+  HeldImages held() { return job_ ? count_held(*tracker_) : HeldImages{}; }
 
   void for_each(std::optional<Status> status, const std::function<bool(const ImageRecord&)>& each) {
     if (job_) for_each_image(*tracker_, *job_, status, each);
@@ -126,7 +122,7 @@ class Record {
 void list_pending(Record& record, Listing& listing) {
   record.for_each(Status::kPending, [&](const ImageRecord& image) {
     if (image.deaths == 0) listing.add(image.image.path, "pending");
-    return !listing.is_full();
+    return !listing.is_over();
   });
 }
 
@@ -138,7 +134,7 @@ void list_died(Record& record, Listing& listing, bool are_held) {
     if (image.status == Status::kPending && image.deaths > 0) {
       listing.add(image.image.path, "pending");
     }
-    return !listing.is_full();
+    return !listing.is_over();
   });
 }
 
@@ -152,15 +148,23 @@ void say(const Context& context, const std::string& text) {
 }
 
 void list_new(ImageSource& source, Record& record, Listing& listing, const Context& context) {
-  std::unordered_set<std::string> seen;
+  struct Enough {};
+  // A directory has each path once; of a list the hashes are kept, which take less than the paths.
+  std::unordered_set<std::size_t> seen;
   const PieceSink sink = [&](const ImagePiece& piece) {
     for (const auto& path : piece.paths) {
-      if (listing.is_full()) return;
-      if (record.has(path) || !seen.insert(path.native()).second) continue;
+      if (listing.is_over()) throw Enough();
+      if (record.has(path)) continue;
+      if (source.may_repeat() && !seen.insert(std::hash<std::string>()(path.native())).second) {
+        continue;
+      }
       listing.add(path, "new");
     }
   };
-  source.read(sink, [&](const std::string& note) { say(context, note); });
+  try {
+    source.read(sink, [&](const std::string& note) { say(context, note); });
+  } catch (const Enough&) {  // NOLINT(bugprone-empty-catch): the rest of the source is not needed
+  }
 }
 
 }  // namespace
@@ -171,17 +175,16 @@ int dry_run(const RunSettings& settings, ImageSource& source, const Context& con
     throw UsageError("--images DIR or --from FILE is required: there is no job " +
                      display(settings.job) + " yet");
   }
-  if (source.is_given() && record.is_chained()) {
-    throw UsageError("job " + display(settings.job) +
-                     " gets its images from the job that feeds it: leave --images and --from out");
-  }
+  if (source.is_given()) record.refuse_images_if_chained(settings.job);
   std::ostream& out = context.streams.out;
   Listing listing(settings, out);
   const StatusCounts counts = record.counts();
-  const bool is_abandoned = record.is_abandoned();
+  // Where no living worker holds an image, those in work were left by the dead.
+  const HeldImages held = record.held();
+  const bool is_abandoned = held.by_living == 0 && counts.processing > 0;
   list_pending(record, listing);
   if (source.is_given()) list_new(source, record, listing, context);
-  list_died(record, listing, is_abandoned && counts.processing > 0);
+  list_died(record, listing, is_abandoned);
 
   const std::int64_t elsewhere = is_abandoned ? 0 : counts.processing;
   if (settings.json) {
@@ -191,13 +194,16 @@ int dry_run(const RunSettings& settings, ImageSource& source, const Context& con
     rest["completed"] = counts.completed;
     rest["error"] = counts.error;
     rest["in_work_elsewhere"] = elsewhere;
-    out << "]," << text_of(rest).substr(1) << '\n';
+    listing.finish(rest);
     return kExitOk;
   }
   std::string sentence = "dry run: " + counted(listing.would_run(), "command") +
                          " would be run; left alone: " + std::to_string(counts.completed) +
                          " completed, " + std::to_string(counts.error) + " in error (see `retry`)";
-  if (elsewhere > 0) sentence += ", " + std::to_string(elsewhere) + " in work in another run";
+  if (elsewhere > 0) {
+    sentence += ", " + std::to_string(elsewhere) + " in work in another run" +
+                (held.by_dead > 0 ? ", or left by a worker that died" : "");
+  }
   if (listing.gone() > 0) {
     sentence += "; " + counted(listing.gone(), "image") + " would be in error: no such file";
   }

@@ -69,8 +69,8 @@ void write_groups(const Context& context, const std::string& job, const StatusCo
   if (shown < counts.error) {
     out << "\nand " << counted(counts.error - shown, "image") << " with other messages\n";
   }
-  out << "\nall of them, a line each: " << line_to_type(context, {"errors", job, "--list"})
-      << "\nto make them pending again: " << line_to_type(context, {"retry", job}) << '\n';
+  out << "\nall of them, a line each: " << line_to_type(context, "errors", job, {"--list"})
+      << "\nto make them pending again: " << line_to_type(context, "retry", job) << '\n';
 }
 
 void write_groups_document(std::ostream& out, const std::string& job, const StatusCounts& counts,
@@ -97,22 +97,16 @@ void write_list(std::ostream& out, Tracker& tracker, JobId job) {
   });
 }
 
-// In pieces: a job may have more errors than there is memory for.
 void write_list_document(std::ostream& out, Tracker& tracker, JobId job, const std::string& name) {
   ordered_json head = new_document();
   head["job"] = name;
   add_counts(head, counts_of(tracker, job));
-  std::string text = text_of(head);
-  text.back() = ',';
-  out << text << "\"errors\":[";
-  bool is_first = true;
+  JsonListDocument document(out, head, "errors");
   for_each_image(tracker, job, Status::kError, [&](const ImageRecord& record) {
-    if (!is_first) out << ',';
-    is_first = false;
-    out << text_of(image_object(record));
+    document.add(image_object(record));
     return !out.fail();
   });
-  out << "]}\n";
+  document.finish();
 }
 
 }  // namespace

@@ -2,36 +2,41 @@
 #ifndef PROGRESS_TRACKER_CLI_EVERY_FEW_IMAGES_H_
 #define PROGRESS_TRACKER_CLI_EVERY_FEW_IMAGES_H_
 
-#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
-#include <utility>
-
-#include "progress_tracker/error.h"
+#include <thread>
 
 namespace progress_tracker::cli {
 
-// Calls `checkpoint` at every `interval`-th image; never, if there is no interval. Any thread may
-// count at any time. An Error of `checkpoint` is passed over: it would become the error of the
-// image that was just finished, and run_job(), which checkpoints too, stops for what stays wrong.
+// Calls `checkpoint` for every `interval` images that were counted, or for more of them where it
+// takes longer than these; never, if there is no interval. On a thread of its own: whoever counts
+// does not wait for it, and an Error of it is nobody's but run_job()'s, which checkpoints too.
 class EveryFewImages {
  public:
-  EveryFewImages(std::optional<std::int64_t> interval, std::function<void()> checkpoint)
-      : interval_(interval), checkpoint_(std::move(checkpoint)) {}
+  EveryFewImages(std::optional<std::int64_t> interval, std::function<void()> checkpoint);
+  EveryFewImages(const EveryFewImages&) = delete;
+  EveryFewImages& operator=(const EveryFewImages&) = delete;
+  ~EveryFewImages();  // a call that is due is still made
 
-  void count() {
-    if (!interval_ || ++finished_ % *interval_ != 0) return;
-    try {
-      checkpoint_();
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): see above
-    }
-  }
+  // One image more. Any thread, any time.
+  void count();
 
  private:
+  void work();
+
   const std::optional<std::int64_t> interval_;
   const std::function<void()> checkpoint_;
-  std::atomic<std::int64_t> finished_{0};
+
+  // Guarded by mutex_.
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::int64_t counted_ = 0;  // since the last call
+  bool is_ending_ = false;
+
+  std::thread thread_;
 };
 
 }  // namespace progress_tracker::cli

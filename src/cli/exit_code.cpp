@@ -30,8 +30,6 @@ int exit_code_for(ErrorCode code) {
 
 const char* advice_for(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kNotFound:
-      return "check --db and PROGRESS_TRACKER_DB; `run` makes the database";
     case ErrorCode::kBusy:
       return "run the same command again once no other process holds the database";
     case ErrorCode::kFull:

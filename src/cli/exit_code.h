@@ -22,6 +22,10 @@ int exit_code_for(ErrorCode code);
 // What the user can do next, or nullptr.
 const char* advice_for(ErrorCode code);
 
+// What the user can do next where there is no database.
+inline constexpr char kNoDatabaseAdvice[] =
+    "check --db and PROGRESS_TRACKER_DB; `run` makes the database";
+
 }  // namespace progress_tracker::cli
 
 #endif  // PROGRESS_TRACKER_CLI_EXIT_CODE_H_

@@ -27,7 +27,7 @@ struct Prospect {
   std::string why;  // a sentence without its full stop
 };
 
-Prospect prospect_of(const ImageRecord& record, bool is_anyone_alive, const std::string& retry) {
+Prospect prospect_of(const ImageRecord& record, const HeldImages& held, const std::string& retry) {
   switch (record.status) {
     case Status::kPending:
       if (record.deaths > 0) {
@@ -39,7 +39,8 @@ Prospect prospect_of(const ImageRecord& record, bool is_anyone_alive, const std:
       }
       return {true, "no work on it has been started yet"};
     case Status::kProcessing:
-      if (is_anyone_alive) {
+      if (held.by_dead == 0) return {false, "it is in work"};
+      if (held.by_living > 0) {
         return {false, "it is in work; if its worker has died, the next run takes it back"};
       }
       return {true, "it was in work when its worker died: the next run takes it back"};
@@ -143,8 +144,8 @@ int explain_command(const ExplainSettings& settings, const Context& context) {
   const auto id = tracker->get_image_id(job, settings.path);
   const auto record = id ? tracker->get_image(*id) : std::nullopt;
   if (!record) refuse(*tracker, job, settings);
-  const Prospect prospect = prospect_of(*record, count_live_workers(*tracker) > 0,
-                                        line_to_type(context, {"retry", settings.job}));
+  const Prospect prospect =
+      prospect_of(*record, count_held(*tracker), line_to_type(context, "retry", settings.job));
   if (settings.json) {
     write_story_document(context.streams.out, settings.job, *record, prospect);
   } else {

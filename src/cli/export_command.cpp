@@ -45,16 +45,12 @@ void write_json(std::ostream& out, Tracker& tracker, JobId job, const std::strin
   ordered_json head = new_document();
   head["job"] = name;
   add_counts(head, tracker.get_status_counts(job).value_or(StatusCounts{}));
-  std::string text = text_of(head);
-  text.back() = ',';
-  out << text << "\"images\":[";
-  bool is_first = true;
+  JsonListDocument document(out, head, "images", "\n");
   for_each_image(tracker, job, std::nullopt, [&](const ImageRecord& record) {
-    out << (is_first ? "\n" : ",\n") << text_of(image_object(record));
-    is_first = false;
+    document.add(image_object(record));
     return !out.fail();
   });
-  out << "\n]}\n";
+  document.finish();
 }
 
 }  // namespace
@@ -67,13 +63,15 @@ int export_command(const ExportSettings& settings, const Context& context) {
     copy_database(context.database(), settings.output);
     return kExitOk;
   }
+  const char* option = settings.format == ExportFormat::kCsv ? "--csv" : "--json";
+  refuse_database_as_output(context.database(), option, settings.output);
   const auto tracker = open_tracker(context.database(), Access::kRead);
   const JobId job = require_job(*tracker, context, settings.job);
   if (settings.format == ExportFormat::kCsv) {
-    write_output("--csv", settings.output, context.streams.out,
+    write_output(option, settings.output, context.streams.out,
                  [&](std::ostream& out) { write_csv(out, *tracker, job); });
   } else {
-    write_output("--json", settings.output, context.streams.out,
+    write_output(option, settings.output, context.streams.out,
                  [&](std::ostream& out) { write_json(out, *tracker, job, settings.job); });
   }
   return kExitOk;

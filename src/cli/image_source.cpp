@@ -51,6 +51,7 @@ void ImageSource::read(const PieceSink& sink, const Note& note) {
   } else {
     read_image_list(list_.is_open() ? list_ : standard_input_, settings_.from, settings_.separator,
                     split_of, counting);
+    list_.close();  // or the commands would have it too
   }
   if (found == 0) {
     note("no image found in " + display(name()) + ": going on with those the job has");

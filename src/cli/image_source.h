@@ -23,6 +23,9 @@ class ImageSource {
   // Whether there is one: if not, the images are those that the job has.
   bool is_given() const { return !name().empty(); }
 
+  // Whether one path can come twice.
+  bool may_repeat() const { return settings_.images.empty(); }
+
   // As it was typed.
   const std::string& name() const {
     return settings_.images.empty() ? settings_.from : settings_.images;

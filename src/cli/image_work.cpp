@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cli/image_source.h"
+#include "progress_tracker/rules.h"
 
 namespace progress_tracker::cli {
 
@@ -52,7 +53,8 @@ std::optional<std::string> ImageWork::run_one(const Image& image) {
   try {
     const ChildResult result = children_.run(words_.expand(image.path.native()), settings_.timeout);
     if (result.succeeded()) return std::nullopt;
-    return describe_failure(result);
+    return clean_message(
+        describe_failure(result));  // as it is stored, so that it can be looked for
   } catch (const std::system_error& error) {
     return error.what();
   }

@@ -20,6 +20,7 @@ void write_document(std::ostream& out, const ImportSummary& imported) {
   document["error"] = imported.errors;
   document["batches"] = imported.batches;
   document["already_there"] = imported.already_there;
+  document["listed_twice"] = imported.listed_twice;
   document["images_left_out"] = imported.images_left_out;
   document["batches_left_out"] = imported.batches_left_out;
   document["notes"] = imported.notes;
@@ -35,6 +36,9 @@ void write_summary(const Context& context, const ImportSummary& imported) {
   if (imported.already_there > 0) {
     out << "there before: " << counted(imported.already_there, "image") << '\n';
   }
+  if (imported.listed_twice > 0) {
+    out << "listed twice: " << counted(imported.listed_twice, "image") << '\n';
+  }
   if (imported.images_left_out + imported.batches_left_out > 0) {
     out << "left out: " << counted(imported.images_left_out, "image") << ", "
         << counted(imported.batches_left_out, "batch", "batches") << '\n';
@@ -48,8 +52,8 @@ int import_command(const ImportSettings& settings, const Context& context) {
     // What is wrong with the old one is said before there is a new one.
     check_original(settings.old_database);
   } catch (const Error& error) {
-    complain(context.streams.err, display(error.what()));
-    return exit_code_for(error.code());
+    // Advice about --db would be about the wrong one.
+    throw Refusal(display(error.what()), exit_code_for(error.code()));
   }
   const auto tracker = open_tracker(context.database(), Access::kCreate);
   const ImportSummary imported = import_original(settings.old_database, *tracker);

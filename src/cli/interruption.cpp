@@ -11,6 +11,9 @@
 namespace progress_tracker::cli {
 namespace {
 
+// How long a message may take that nobody may be reading, where something waits for it.
+constexpr std::chrono::milliseconds kPatience{1000};
+
 bool is_ignored(int signal) {
   struct sigaction action {};
   return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
@@ -35,9 +38,9 @@ timespec to_timespec(std::chrono::steady_clock::duration duration) {
 
 }  // namespace
 
-Interruption::Interruption(std::function<void(const std::string&)> say, PausableClock& clock,
+Interruption::Interruption(Say say, GiveUp give_up, PausableClock& clock,
                            std::chrono::milliseconds grace)
-    : say_(std::move(say)), clock_(clock), grace_(grace) {
+    : say_(std::move(say)), give_up_(std::move(give_up)), clock_(clock), grace_(grace) {
   sigemptyset(&taken_signals_);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGCONT}) sigaddset(&taken_signals_, signal);
   // These are left alone where somebody has them ignored, as nohup does. Not SIGINT, which a shell
@@ -46,6 +49,7 @@ Interruption::Interruption(std::function<void(const std::string&)> say, Pausable
     if (!is_ignored(signal)) sigaddset(&taken_signals_, signal);
   }
   pthread_sigmask(SIG_BLOCK, &taken_signals_, &mask_before_);
+  speaker_.emplace();
   thread_ = std::thread([this] { take_signals(); });
 }
 
@@ -64,9 +68,12 @@ void Interruption::begin_work(ChildProcesses& children, std::function<void()> sh
 }
 
 void Interruption::end_work() {
-  const std::scoped_lock lock(mutex_);
-  children_ = nullptr;
-  show_progress_ = nullptr;
+  {
+    const std::scoped_lock lock(mutex_);
+    children_ = nullptr;
+    show_progress_ = nullptr;
+  }
+  speaker_->wait_until_said(kPatience);
 }
 
 void Interruption::take_signals() {
@@ -97,7 +104,7 @@ void Interruption::take(int signal) {
       break;
     case SIGUSR1: {
       const std::scoped_lock lock(mutex_);
-      if (show_progress_) show_progress_();
+      if (show_progress_) speaker_->post(show_progress_);
       break;
     }
     case SIGTSTP:
@@ -114,12 +121,16 @@ void Interruption::take(int signal) {
 void Interruption::take_stop(int signal) {
   const std::scoped_lock lock(mutex_);
   if (is_preparing_) {
-    say_(name_of(signal) + " before any image was started: run the same command again");
-    _exit(signal == SIGHUP ? kExitIncomplete : kExitSignalBase + signal);
+    const int exit_code = signal == SIGHUP ? kExitIncomplete : kExitSignalBase + signal;
+    const std::string message =
+        name_of(signal) + " before any image was started: run the same command again";
+    speaker_->post([this, message, exit_code] { give_up_(message, exit_code); });
+    speaker_->wait_until_said(kPatience);
+    _exit(exit_code);
   }
   if (signal == SIGHUP) {
     if (!stop_.stop_requested() && children_ != nullptr) {
-      say_("SIGHUP: finishing what runs, starting nothing more");
+      say("SIGHUP: finishing what runs, starting nothing more");
     }
     draining_.store(true);
     stop_.request_stop();
@@ -133,12 +144,16 @@ void Interruption::take_stop(int signal) {
     kill_at_ = std::chrono::steady_clock::now() + grace_;
     if (children_ == nullptr) return;
     children_->terminate(signal);
-    say_(name_of(signal) + ": stopping; once more to kill what runs");
+    say(name_of(signal) + ": stopping; once more to kill what runs");
   } else if (stops_ == 2) {
     if (children_ != nullptr) children_->terminate(SIGKILL);
   } else {
     _exit(kExitSignalBase + signal_.load());
   }
+}
+
+void Interruption::say(const std::string& message) {
+  speaker_->post([this, message] { say_(message); });
 }
 
 void Interruption::stop_and_continue() {

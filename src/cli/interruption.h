@@ -8,7 +8,8 @@
 //   SIGTSTP, SIGCONT  the commands stop and go on with the tool
 //
 // Before any image is started the first of SIGINT, SIGTERM and SIGHUP ends the tool at once: the
-// record needs no orderly end. A signal that was ignored when the tool started (nohup) stays so.
+// record needs no orderly end. SIGHUP and SIGTSTP that were ignored when the tool started (nohup)
+// stay so.
 #ifndef PROGRESS_TRACKER_CLI_INTERRUPTION_H_
 #define PROGRESS_TRACKER_CLI_INTERRUPTION_H_
 
@@ -24,6 +25,7 @@
 
 #include "cli/child_processes.h"
 #include "cli/pausable_clock.h"
+#include "cli/speaker.h"
 
 namespace progress_tracker::cli {
 
@@ -31,8 +33,12 @@ class Interruption {
  public:
   // Blocks the signals in the calling thread, and so in those it starts from now on, and takes them
   // on a thread of its own. Construct it while the process has no other thread.
-  // `say` gets what the user is to know.
-  Interruption(std::function<void(const std::string&)> say, PausableClock& clock,
+  // `say` gets what the user is to know, `give_up` why the tool ends before any image was started,
+  // and its exit code. Both are called on another thread, and may take as long as they like:
+  // signals are taken meanwhile.
+  using Say = std::function<void(const std::string& message)>;
+  using GiveUp = std::function<void(const std::string& message, int exit_code)>;
+  Interruption(Say say, GiveUp give_up, PausableClock& clock,
                std::chrono::milliseconds grace = std::chrono::seconds(10));
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
@@ -56,10 +62,12 @@ class Interruption {
   void take_signals();
   void take(int signal);
   void take_stop(int signal);
+  void say(const std::string& message);
   void stop_and_continue();
   void kill_children();
 
-  const std::function<void(const std::string&)> say_;
+  const Say say_;
+  const GiveUp give_up_;
   PausableClock& clock_;
   const std::chrono::milliseconds grace_;
   sigset_t taken_signals_{};
@@ -74,6 +82,8 @@ class Interruption {
   bool is_preparing_ = true;
   ChildProcesses* children_ = nullptr;  // set while there is work
   std::function<void()> show_progress_;
+
+  std::optional<Speaker> speaker_;  // started once the signals are blocked
 
   // Touched only by thread_.
   int stops_ = 0;

@@ -33,6 +33,8 @@ std::optional<TimeLeft> JobFigures::time_left() const {
   return cli::time_left(*rate, total.pending + total.processing, total.processing);
 }
 
+std::int64_t JobFigures::most_abandoned() const { return std::min(total.processing, held.by_dead); }
+
 StatusCounts sum_of(const std::map<std::string, StatusCounts>& splits) {
   StatusCounts total;
   for (const auto& [split, counts] : splits) {
@@ -50,6 +52,7 @@ JobFigures read_figures(Tracker& tracker, JobId job, const std::string& name) {
   figures.splits = tracker.get_progress_by_split(job);
   figures.total = sum_of(figures.splits);
   figures.live_workers = count_live_workers(tracker);
+  figures.held = count_held(tracker);
   return figures;
 }
 
@@ -57,6 +60,14 @@ std::int64_t count_live_workers(Tracker& tracker) {
   const std::vector<Worker> workers = tracker.list_workers();
   return std::count_if(workers.begin(), workers.end(),
                        [](const Worker& worker) { return worker.alive; });
+}
+
+HeldImages count_held(Tracker& tracker) {
+  HeldImages held;
+  for (const Worker& worker : tracker.list_workers()) {
+    (worker.alive ? held.by_living : held.by_dead) += worker.processing;
+  }
+  return held;
 }
 
 std::optional<Rate> recent_rate(Tracker& tracker, JobId job, system_clock::time_point now) {

@@ -14,12 +14,23 @@
 
 namespace progress_tracker::cli {
 
+// Images in work in the whole database, by whether their worker lives.
+struct HeldImages {
+  std::int64_t by_living{0};
+  std::int64_t by_dead{0};
+};
+
 struct JobFigures {
   std::string job;
   std::map<std::string, StatusCounts> splits;
   StatusCounts total;            // of one reading with `splits`, so that they agree
   std::int64_t live_workers{0};  // of the whole database
+  HeldImages held{};             // of the whole database
   std::optional<Rate> rate{};
+
+  // How many of the job's images in work were left so by dead workers, at most: a worker's images
+  // are not told apart by job. Exactly so many if no living worker holds any.
+  std::int64_t most_abandoned() const;
 
   // Nothing while the rate is unknown.
   std::optional<TimeLeft> time_left() const;
@@ -31,6 +42,7 @@ StatusCounts sum_of(const std::map<std::string, StatusCounts>& splits);
 JobFigures read_figures(Tracker& tracker, JobId job, const std::string& name);
 
 std::int64_t count_live_workers(Tracker& tracker);
+HeldImages count_held(Tracker& tracker);
 
 // Images a second, from the times at which the latest images were finished; nothing if none is in
 // work, or fewer than five of those that were handed out lately were finished in the last five

@@ -191,6 +191,12 @@ std::string note_event(std::string_view message) {
   return text_of(document);
 }
 
+std::string output_event(std::string_view lines) {
+  ordered_json document = new_event("output");
+  document["text"] = lines;
+  return text_of(document);
+}
+
 std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
                       int exit_code, const std::optional<std::string>& resume) {
   ordered_json document = new_event("end");

@@ -38,11 +38,15 @@ std::string run_document(const std::string& job, const StatusCounts& counts,
                          const RunSummary& summary, Seconds elapsed, int exit_code,
                          const std::optional<std::string>& resume);
 
-// The lines of `run --progress json`: "event" is start, progress, error, note, end, or failed.
+// The lines of `run --progress json`: "event" is start, progress, error, note, output, end, or
+// failed.
 std::string start_event(const std::string& job, const StatusCounts& counts, std::size_t workers);
 std::string progress_event(const ProgressFigures& figures);
 std::string error_event(const std::filesystem::path& path, std::string_view message);
 std::string note_event(std::string_view message);
+// What a command wrote, where it cannot stand beside the events. Bytes that are not UTF-8 are
+// replaced.
+std::string output_event(std::string_view lines);
 std::string end_event(const StatusCounts& counts, const RunSummary& summary, Seconds elapsed,
                       int exit_code, const std::optional<std::string>& resume);
 

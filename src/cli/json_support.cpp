@@ -57,6 +57,23 @@ ordered_json time_value(std::optional<std::chrono::system_clock::time_point> tim
 
 double rounded(Seconds duration) { return std::round(duration.count() * 1000) / 1000; }
 
+JsonListDocument::JsonListDocument(std::ostream& out, const ordered_json& head, const char* list,
+                                   const char* separator)
+    : out_(out), separator_(separator) {
+  std::string text = text_of(head);
+  text.back() = ',';  // in place of the brace
+  out_ << text << '"' << list << "\":[";
+}
+
+void JsonListDocument::add(const ordered_json& entry) {
+  out_ << (is_first_ ? "" : ",") << separator_ << text_of(entry);
+  is_first_ = false;
+}
+
+void JsonListDocument::finish(const ordered_json& rest) {
+  out_ << separator_ << ']' << (rest.empty() ? "" : ",") << text_of(rest).substr(1) << '\n';
+}
+
 std::string text_of(const ordered_json& document) {
   constexpr bool kInAscii = true;
   return document.dump(-1, ' ', kInAscii, ordered_json::error_handler_t::replace);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <ostream>
 #include <string>
 
 #include "cli/progress_line.h"
@@ -39,6 +40,24 @@ double rounded(Seconds duration);
 
 // In one line of ASCII: JSON itself would let through what a terminal obeys or reorders text for.
 std::string text_of(const ordered_json& document);
+
+// A document whose last member but those of `finish` is a list, written as it comes: it may be
+// longer than there is memory for.
+class JsonListDocument {
+ public:
+  // `head`: what comes before the list; not empty. `separator` stands before each entry but the
+  // first, behind the comma.
+  JsonListDocument(std::ostream& out, const ordered_json& head, const char* list,
+                   const char* separator = "");
+  void add(const ordered_json& entry);
+  // `rest`: what comes behind the list.
+  void finish(const ordered_json& rest = ordered_json::object());
+
+ private:
+  std::ostream& out_;
+  const char* separator_;
+  bool is_first_ = true;
+};
 
 }  // namespace progress_tracker::cli
 

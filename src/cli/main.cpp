@@ -5,7 +5,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <exception>
 #include <iostream>
 #include <streambuf>
@@ -19,11 +18,13 @@
 #include "cli/config_command.h"
 #include "cli/configuration.h"
 #include "cli/context.h"
+#include "cli/database.h"
 #include "cli/doctor_command.h"
 #include "cli/errors_command.h"
 #include "cli/exit_code.h"
 #include "cli/explain_command.h"
 #include "cli/export_command.h"
+#include "cli/failure.h"
 #include "cli/import_command.h"
 #include "cli/json_output.h"
 #include "cli/output.h"
@@ -81,10 +82,7 @@ Terminal terminal_at(int descriptor, ColorChoice color) {
 struct CarryOut {
   const Context& context;
 
-  int operator()(const RunSettings& run) const {
-    signal(SIGPIPE, SIG_IGN);  // a closed standard error is no reason to drop the work
-    return run_command(run, context);
-  }
+  int operator()(const RunSettings& run) const { return run_command(run, context); }
   int operator()(const StatusSettings& status) const { return status_command(status, context); }
   int operator()(const JobsSettings& jobs) const { return jobs_command(jobs, context); }
   int operator()(const ErrorsSettings& errors) const { return errors_command(errors, context); }
@@ -101,16 +99,6 @@ struct CarryOut {
   int operator()(const ConfigSettings& config) const { return config_command(config, context); }
 };
 
-// What the user has to put right, in the form in which `run` tells how it goes.
-int refuse(const std::string& message, bool in_json, std::ostream& err) {
-  if (in_json) {
-    err << failed_event(message, nullptr, kExitUsage) + "\n" << std::flush;
-  } else {
-    complain(err, message);
-  }
-  return kExitUsage;
-}
-
 // `in_json` becomes true where each line on standard error has to be an object.
 int run_tool(const std::vector<std::string>& typed, const Streams& streams, bool& in_json) {
   try {
@@ -120,6 +108,9 @@ int run_tool(const std::vector<std::string>& typed, const Streams& streams, bool
     in_json = std::holds_alternative<RunSettings>(line.command) &&
               wants_json_progress(line.flags, process_environment);
     const Configuration configuration = resolve_configuration(line.flags, process_environment);
+    if (const std::string& file = configuration.log_file.value; !file.empty()) {
+      refuse_database_as_output(configuration.database.value, configuration.log_file.origin, file);
+    }
     ToolLog log(configuration, streams.err);
     const Context context{.configuration = configuration,
                           .typed = typed,
@@ -128,18 +119,10 @@ int run_tool(const std::vector<std::string>& typed, const Streams& streams, bool
                           .out = terminal_at(STDOUT_FILENO, configuration.color.value),
                           .err = terminal_at(STDERR_FILENO, configuration.color.value)};
     return std::visit(CarryOut{context}, line.command);
-  } catch (const Error& error) {
-    complain(streams.err, display(error.what()));
-    if (const char* advice = advice_for(error.code())) complain(streams.err, advice);
-    return exit_code_for(error.code());
-  } catch (const NotFound& error) {
-    complain(streams.err, error.what());
-    return kExitNotFound;
-  } catch (const UsageError& error) {
-    return refuse(error.what(), in_json, streams.err);
   } catch (const std::exception& error) {
-    complain(streams.err, display(error.what()));
-    return kExitUsage;
+    const Failure failure = failure_of(error);
+    tell(failure, in_json, streams.err);
+    return failure.exit_code;
   }
 }
 
@@ -155,6 +138,9 @@ int main(int argc, char** argv) {
   const int exit_code =
       run_tool(typed, {.in = std::cin, .out = std::cout, .err = std::cerr}, in_json);
   std::cout.flush();
-  if (!std::cout) return refuse("standard output: cannot be written", in_json, std::cerr);
-  return exit_code;
+  if (std::cout) return exit_code;
+  tell(
+      {.message = "standard output: cannot be written", .advice = nullptr, .exit_code = kExitUsage},
+      in_json, std::cerr);
+  return exit_code == kExitOk ? kExitUsage : exit_code;  // which says more
 }

@@ -46,7 +46,11 @@ bool is_wide(std::uint32_t character) {
 
 // Some shells read {} as a word and some as a brace: quoted it is safe in all.
 std::string shell_word(const std::string& word) {
-  if (!word.empty() && std::all_of(word.begin(), word.end(), is_plain_in_shell)) return word;
+  // zsh takes "=ls" for the path of ls.
+  if (!word.empty() && word.front() != '=' &&
+      std::all_of(word.begin(), word.end(), is_plain_in_shell)) {
+    return word;
+  }
 
   const bool is_printable = escape_for_display(word) == word;
   std::string quoted = is_printable ? "'" : "$'";

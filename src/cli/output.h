@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "cli/exit_code.h"
+
 namespace progress_tracker::cli {
 
 // Where a command reads and writes: results on `out`; progress and complaints on `err`.
@@ -19,16 +21,32 @@ struct Streams {
   std::ostream& err;
 };
 
-// What the user has to put right: exit code 2.
-class UsageError : public std::runtime_error {
+// What keeps a command from its end, in words for the user, and the exit code that says so.
+class Refusal : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  // `advice`: what the user can do next, or nullptr. Both must have gone through display().
+  Refusal(const std::string& message, int exit_code, const char* advice = nullptr)
+      : std::runtime_error(message), exit_code_(exit_code), advice_(advice) {}
+
+  int exit_code() const { return exit_code_; }
+  const char* advice() const { return advice_; }
+
+ private:
+  int exit_code_;
+  const char* advice_;
 };
 
-// What the user named is not there: exit code 3.
-class NotFound : public std::runtime_error {
+// What the user has to put right.
+class UsageError : public Refusal {
  public:
-  using std::runtime_error::runtime_error;
+  explicit UsageError(const std::string& message) : Refusal(message, kExitUsage) {}
+};
+
+// What the user named is not there.
+class NotFound : public Refusal {
+ public:
+  explicit NotFound(const std::string& message, const char* advice = nullptr)
+      : Refusal(message, kExitNotFound, advice) {}
 };
 
 // `text` as it may be shown on a terminal.
@@ -54,7 +72,7 @@ std::size_t character_length(std::string_view text);
 // never takes more, though accents that are characters of their own take none.
 std::size_t display_width(std::string_view text);
 
-// The words as a line that a shell reads back byte for byte, safe to show on a terminal.
+// The words as a line that bash and zsh read back byte for byte, safe to show on a terminal.
 std::string shell_line(std::span<const std::string> words);
 
 std::string base64(std::string_view bytes);

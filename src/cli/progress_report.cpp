@@ -104,6 +104,10 @@ void ProgressReport::image_failed(const std::filesystem::path& path, std::string
 
 void ProgressReport::pass_on(std::ostream& out, std::string_view lines) {
   const std::scoped_lock lock(mutex_);
+  if (setup_.mode == ProgressMode::kJson) {
+    write_line(output_event(lines));
+    return;
+  }
   clear_bar();
   err_ << std::flush;
   out << lines << std::flush;
@@ -136,13 +140,13 @@ void ProgressReport::show_what_is_due() {
 }
 
 void ProgressReport::finish(const StatusCounts& counts, const RunSummary& summary, int exit_code,
-                            const std::optional<std::string>& resume) {
+                            const NextSteps& next) {
   stop_ticking();
   const std::scoped_lock lock(mutex_);
   clear_bar();
   const Seconds elapsed = clock_.now() - start_;
   if (setup_.mode == ProgressMode::kJson) {
-    write_line(end_event(counts, summary, elapsed, exit_code, resume));
+    write_line(end_event(counts, summary, elapsed, exit_code, next.to_go_on));
     return;
   }
   if (setup_.mode != ProgressMode::kNone) {
@@ -156,8 +160,9 @@ void ProgressReport::finish(const StatusCounts& counts, const RunSummary& summar
                        "; this run: " + std::to_string(summary.completed) + " completed, " +
                        counted(summary.errors, "error") + ", " + std::to_string(summary.released) +
                        " given back, in " + format_duration(elapsed));
+    if (next.what_failed) complain(err_, "what failed: " + *next.what_failed);
   }
-  if (resume) complain(err_, "to go on: " + *resume);
+  if (next.to_go_on) complain(err_, "to go on: " + *next.to_go_on);
 }
 
 ProgressFigures ProgressReport::figures_now() {

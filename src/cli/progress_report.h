@@ -29,6 +29,12 @@ enum class ProgressMode { kAuto, kBar, kPlain, kJson, kNone };
 ProgressMode choose_progress_mode(ProgressMode asked, bool is_terminal, const char* term,
                                   const char* ci);
 
+// What can be typed next.
+struct NextSteps {
+  std::optional<std::string> to_go_on{};     // where images are left
+  std::optional<std::string> what_failed{};  // where there are errors
+};
+
 // Any thread may call any function at any time. Nothing is written before the first call, and
 // nothing after finish().
 class ProgressReport {
@@ -70,9 +76,8 @@ class ProgressReport {
   // Shows what is due by the clock. The report does it by itself all the time.
   void show_what_is_due();
 
-  // `resume`: the line that goes on, if the run was interrupted.
   void finish(const StatusCounts& counts, const RunSummary& summary, int exit_code,
-              const std::optional<std::string>& resume = std::nullopt);
+              const NextSteps& next = {});
 
   // The figures of the whole run, and of this moment.
   ProgressFigures figures_now();

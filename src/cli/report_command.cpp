@@ -27,6 +27,7 @@ Job find_job(Tracker& tracker, const Context& context, const std::string& name) 
 }  // namespace
 
 int report_command(const ReportSettings& settings, const Context& context) {
+  refuse_database_as_output(context.database(), "--output", settings.output);
   const auto tracker = open_tracker(context.database(), Access::kRead);
   const Job job = find_job(*tracker, context, settings.job);
   const JobReport report = collect_report(*tracker, job, std::chrono::system_clock::now());

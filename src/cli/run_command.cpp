@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "cli/dry_run.h"
 #include "cli/every_few_images.h"
 #include "cli/exit_code.h"
+#include "cli/failure.h"
 #include "cli/image_source.h"
 #include "cli/image_work.h"
 #include "cli/interruption.h"
@@ -65,17 +67,6 @@ std::string cannot_start_message(const std::string& command, const FoundCommand&
          std::generic_category().message(missing.error);
 }
 
-// Before anything is started: no command can be, and which exit code says so.
-class CannotRun : public std::runtime_error {
- public:
-  CannotRun(const std::string& message, int exit_code)
-      : std::runtime_error(message), exit_code_(exit_code) {}
-  int exit_code() const { return exit_code_; }
-
- private:
-  int exit_code_;
-};
-
 // What the library logs goes through the report, so that it does not tear a bar.
 class LogThroughReport {
  public:
@@ -96,10 +87,11 @@ void require_images(const RunSettings& settings, const ImageSource& source,
   if (source.is_given()) return;
   try {
     if (open_tracker(context.database(), Access::kRead)->get_job_id(settings.job)) return;
+  } catch (const NotFound&) {  // NOLINT(bugprone-empty-catch): as where the job is not there
   } catch (const Error& error) {
     // A schema that is too old is for the run itself to bring up to date.
     if (error.code() == ErrorCode::kSchemaTooOld) return;
-    if (error.code() != ErrorCode::kNotFound) throw;
+    throw;
   }
   throw UsageError("--images DIR or --from FILE is required: there is no job " +
                    display(settings.job) + " yet");
@@ -109,6 +101,9 @@ void require_images(const RunSettings& settings, const ImageSource& source,
 JobId load_images(Tracker& tracker, const RunSettings& settings, ImageSource& source,
                   const Context& context, ProgressReport& report) {
   if (!source.is_given()) return require_job(tracker, context, settings.job);
+  if (const auto existing = tracker.get_job_id(settings.job)) {
+    refuse_images_if_chained(tracker, *existing, settings.job);
+  }
   std::optional<JobId> job;
   std::size_t found = 0;
   const PieceSink load = [&](const ImagePiece& piece) {
@@ -121,7 +116,15 @@ JobId load_images(Tracker& tracker, const RunSettings& settings, ImageSource& so
     report.scanning(found);
   };
   report.scanning(found);  // a list may be slow to come
-  source.read(load, [&](const std::string& note) { report.note(note); });
+  try {
+    source.read(load, [&](const std::string& note) { report.note(note); });
+  } catch (...) {
+    if (found > 0) {
+      report.note("the job has the first " + counted(static_cast<long long>(found), "image") +
+                  " of the list: the same line adds the rest");
+    }
+    throw;
+  }
   return job.value();
 }
 
@@ -143,9 +146,16 @@ ProgressMode progress_mode(const Context& context) {
                               std::getenv("TERM"), std::getenv("CI"));
 }
 
-// Whether what commands write would tear the bar.
-bool is_output_beside_bar(const RunSettings& settings, const Context& context) {
-  return progress_mode(context) == ProgressMode::kBar && (settings.json || context.out.is_there);
+// Whether what commands write would tear the bar, or stand between objects.
+bool is_output_in_the_way(const RunSettings& settings, const Context& context) {
+  switch (progress_mode(context)) {
+    case ProgressMode::kBar:
+      return settings.json || context.out.is_there;
+    case ProgressMode::kJson:
+      return settings.json;
+    default:
+      return false;
+  }
 }
 
 int work_through(const RunSettings& settings, const FoundCommand& command, ImageSource& source,
@@ -159,7 +169,16 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
                          .limit = settings.limit,
                          .columns = context.err.columns});
   // Before any other thread, so that all have the signals blocked.
-  Interruption interruption([&](const std::string& text) { report.note(text); }, clock);
+  Interruption interruption([&](const std::string& text) { report.note(text); },
+                            [&](const std::string& text, int exit_code) {
+                              if (progress_mode(context) == ProgressMode::kJson) {
+                                tell({.message = text, .advice = nullptr, .exit_code = exit_code},
+                                     true, context.streams.err);
+                              } else {
+                                report.note(text);
+                              }
+                            },
+                            clock);
   const LogThroughReport log_through_report(context.log, report);
   if (const std::size_t wanted = wanted_workers(settings); workers < wanted) {
     report.note("-j " + std::to_string(wanted) +
@@ -170,13 +189,13 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
                   .for_shell = command.for_shell,
                   .open_files = open_files.before,
                   .output_to_error = settings.json};
-  if (is_output_beside_bar(settings, context)) {
+  if (is_output_in_the_way(settings, context)) {
     std::ostream& out = settings.json ? context.streams.err : context.streams.out;
     program.take_output = [&](std::string_view lines) { report.pass_on(out, lines); };
   }
   ChildProcesses children(watchdog, clock, std::move(program));
 
-  const std::unique_ptr<Tracker> tracker = open_tracker(context.database(), Access::kCreate);
+  std::unique_ptr<Tracker> tracker = open_tracker(context.database(), Access::kCreate);
   const JobId job = load_images(*tracker, settings, source, context, report);
   tracker->reset_stuck_images(job);
   std::optional<MetricsFile> metrics;
@@ -185,9 +204,10 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
                     [&](const std::string& text) { report.note(text); });
   }
 
-  EveryFewImages checkpoints(context.configuration.checkpoint_interval.value,
-                             [&] { tracker->checkpoint(job); });
-  ImageWork work(settings, children, interruption, report, [&] { checkpoints.count(); });
+  std::optional<EveryFewImages> checkpoints(std::in_place,
+                                            context.configuration.checkpoint_interval.value,
+                                            [&] { tracker->checkpoint(job); });
+  ImageWork work(settings, children, interruption, report, [&] { checkpoints->count(); });
   report.start(tracker->get_status_counts(job).value_or(StatusCounts{}));
   interruption.begin_work(children, [&] { report.show_now(); });
   struct AtEnd {
@@ -213,6 +233,7 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
     summary = run_job(*tracker, job, std::ref(work), options);
   }
 
+  checkpoints.reset();
   tracker->checkpoint(job);
   const StatusCounts counts = tracker->get_status_counts(job).value_or(StatusCounts{});
   const int exit_code = exit_code_of(counts, summary, interruption.signal(), work.start_error());
@@ -223,45 +244,45 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
   if (work.start_error() != 0) {
     report.note(cannot_start_message(settings.command.front(), work.start_error()));
   }
-  std::optional<std::string> resume;
-  if (interruption.signal() != 0 || (interruption.draining() && summary.stopped)) {
-    resume = shell_line(context.typed);
+  metrics.reset();
+  tracker.reset();  // what it says at its end comes before the report's
+  NextSteps next;
+  if (interruption.signal() != 0 || exit_code == kExitIncomplete) {
+    next.to_go_on = shell_line(context.typed);
   }
-  report.finish(counts, summary, exit_code, resume);
+  if (counts.error > 0) next.what_failed = line_to_type(context, "errors", settings.job);
+  report.finish(counts, summary, exit_code, next);
   if (settings.json) {
-    context.streams.out << run_document(settings.job, counts, summary, elapsed, exit_code, resume)
+    context.streams.out << run_document(settings.job, counts, summary, elapsed, exit_code,
+                                        next.to_go_on)
                         << '\n';
   }
-  return exit_code;
-}
-
-// In JSON too, what went wrong is one object a line.
-int fail_in_json(const Context& context, const std::string& message, const char* advice,
-                 int exit_code) {
-  context.streams.err << failed_event(message, advice, exit_code) + "\n" << std::flush;
   return exit_code;
 }
 
 int start(const RunSettings& settings, const Context& context) {
   const FoundCommand command = find_command(settings.command.front(), std::getenv("PATH"));
   if (command.error != 0) {
-    throw CannotRun(cannot_start_message(settings.command.front(), command),
-                    exit_code_for(command));
+    throw Refusal(cannot_start_message(settings.command.front(), command), exit_code_for(command));
   }
   // What is wrong with the rest of the line is said before there is a database.
   check_job_name("run", settings.job);
   ImageSource source(settings, context.streams.in);
+  if (!settings.metrics_file.empty()) {
+    refuse_database_as_output(context.database(), "--metrics-file", settings.metrics_file);
+  }
   if (settings.dry_run) return dry_run(settings, source, context);
+  signal(SIGPIPE, SIG_IGN);  // a closed standard error is no reason to drop the work
   require_images(settings, source, context);
 
   const OpenFiles open_files =
-      make_room_for(wanted_workers(settings), is_output_beside_bar(settings, context));
+      make_room_for(wanted_workers(settings), is_output_in_the_way(settings, context));
   // While there is one thread, and no database.
   std::optional<Watchdog> watchdog;
   try {
     watchdog.emplace(open_files.commands);
   } catch (const std::system_error& error) {
-    throw CannotRun(error.what(), kExitCannotRun);
+    throw Refusal(display(error.what()), kExitCannotRun);
   }
   return work_through(settings, command, source, *watchdog, open_files, context);
 }
@@ -275,20 +296,7 @@ int run_command(const RunSettings& settings, const Context& context) {
       err << note_event(message) + "\n" << std::flush;
     });
   }
-  try {
-    return start(settings, context);
-  } catch (const CannotRun& refusal) {
-    if (in_json) return fail_in_json(context, refusal.what(), nullptr, refusal.exit_code());
-    complain(context.streams.err, refusal.what());
-    return refusal.exit_code();
-  } catch (const Error& error) {
-    if (!in_json) throw;
-    return fail_in_json(context, error.what(), advice_for(error.code()),
-                        exit_code_for(error.code()));
-  } catch (const std::exception& error) {
-    if (!in_json) throw;
-    return fail_in_json(context, error.what(), nullptr, kExitUsage);
-  }
+  return start(settings, context);
 }
 
 }  // namespace progress_tracker::cli

@@ -53,18 +53,19 @@ void write_live_workers(std::ostream& out, std::int64_t live) {
 void write_outlook(std::ostream& out, const Context& context, const JobFigures& figures,
                    bool is_measuring) {
   const StatusCounts& total = figures.total;
-  if (total.processing > 0 && figures.live_workers == 0) {
-    out << counted(total.processing, "image")
+  if (const std::int64_t abandoned = figures.most_abandoned(); abandoned > 0) {
+    out << (figures.held.by_living > 0 ? "up to " : "") << counted(abandoned, "image")
         << " in work when the worker died: the next run takes them back\n";
-  } else if (figures.rate) {
+  }
+  if (figures.rate) {
     out << "speed: " << format_rate(figures.rate->per_second) << " lately";
     if (const auto left = figures.time_left()) out << ", " << format_time_left(*left) << " left";
     out << '\n';
-  } else if (total.processing > 0) {
+  } else if (total.processing > figures.most_abandoned()) {
     out << (is_measuring ? "speed: measuring\n" : "speed: too little finished lately to tell\n");
   }
   if (total.error > 0) {
-    out << "what failed: " << line_to_type(context, {"errors", figures.job}) << '\n';
+    out << "what failed: " << line_to_type(context, "errors", figures.job) << '\n';
   }
 }
 
@@ -106,7 +107,7 @@ class Status {
     if (job_) {
       read_job();
       // What the dead did lately says nothing about what comes.
-      if (figures_.live_workers > 0) {
+      if (figures_.held.by_living > 0) {
         figures_.rate = recent_rate(*tracker_, *job_, system_clock::now());
       }
     }

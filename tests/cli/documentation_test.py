@@ -6,6 +6,7 @@ directions. The completions are also tried in the shells that there are.
 """
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -220,6 +221,131 @@ class ReadmeTest(DocumentationTest):
         self.assertEqual(sorted(codes), sorted(exit_codes()))
 
 
+class ToolSectionTest(DocumentationTest):
+    """What the section "The tool" of README shows, done."""
+
+    # Leaves its words in `convert.log`, and something where the thumbnail belongs.
+    CONVERT = """#!/bin/sh
+echo "$@" >> convert.log
+case $1 in *bad*) echo 'no image' >&2; exit 1;; esac
+for last; do :; done
+echo "$1" > "$last"
+"""
+
+    def setUp(self):
+        super().setUp()
+        readme = read_source("README.md")
+        self.text = re.search(r"(?ms)^## The tool\n(.*?)^## ", readme)[1]
+        self.make_program("bin/convert", self.CONVERT)
+        self.make_program("bin/identify", '#!/bin/sh\necho "$1" >> identify.log\n')
+        self.make_program("upload.sh", '#!/bin/sh\necho "$1" >> upload.log\n')
+        tool = os.path.dirname(tool_support.TOOL)
+        self.environment["PATH"] = f"{self.home}/bin:{tool}:{self.environment['PATH']}"
+
+    def block(self, *marks):
+        """The lines of the one block of commands in which these words are."""
+        blocks = [block for block in re.findall(r"(?ms)^```\n(.*?)^```$", self.text)
+                  if all(mark in block for mark in marks)]
+        self.assertEqual(len(blocks), 1, marks)
+        return blocks[0].replace("\\\n", "").splitlines()
+
+    def type(self, line):
+        result = subprocess.run(["bash", "-c", line], cwd=self.home, env=self.environment,
+                                check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                timeout=tool_support.DEADLINE_S)
+        return result.returncode, result.stdout.decode(), result.stderr.decode()
+
+    def check_lines(self, lines, expected):
+        """Types them; each has to end with its code. What each of them shows."""
+        answers = [self.type(line) for line in lines]
+        self.assertEqual([(line, answer[0]) for line, answer in zip(lines, answers)],
+                         list(zip(lines, expected)), answers)
+        return [answer[1] for answer in answers]
+
+    def thumbnails(self):
+        return sorted(os.path.relpath(os.path.join(directory, name), self.home)
+                      for directory, _, names in os.walk(os.path.join(self.home, "thumbs"))
+                      for name in names)
+
+    def test_no_block_is_left_out(self):
+        self.assertEqual(len(re.findall(r"(?m)^```", self.text)), 2 * 4)
+
+    def test_the_first_commands(self):
+        self.make("photos/2024/a.png", "photos/b.jpg", "photos/bad.png")
+        lines = self.block("mkdir thumbs")
+        shown = dict(zip(lines, self.check_lines(lines, [0, 1, 0, 0, 0, 0, 0])))
+        self.assertEqual(self.thumbnails(), ["thumbs/a.jpg", "thumbs/b.jpg"])
+        self.assertIn(b"photos/b.jpg -resize 200 thumbs/b.jpg", self.lines("convert.log"))
+        self.assertEqual(sorted(self.lines("identify.log")),
+                         [b"photos/2024/a.png", b"photos/bad.png"])
+        self.assertIn("3/3 100% 1 error", shown["progress-tracker status thumbs --watch"])
+        self.assertIn("no image", shown["progress-tracker errors thumbs"])
+        self.assertEqual(shown["progress-tracker retry thumbs"], "1 image is pending again\n")
+        self.assertIn(b"thumbs", self.read("thumbs.html"))
+        self.assertEqual(self.counts("thumbs"), (1, 0, 2, 0))
+
+    def test_the_thumbnails_of_images_of_one_name(self):
+        photos = ["photos/x.png", "photos/a/x.jpg", "photos/a/x.png", "photos/b/x.jpg"]
+        self.make(*photos)
+        self.check_lines(self.block("--job thumbs", "sh -c"), [0])
+        self.assertEqual(len(self.thumbnails()), len(photos), self.thumbnails())
+        self.assertEqual(sorted(self.read(name).decode().strip() for name in self.thumbnails()),
+                         sorted(photos))
+
+    def test_the_chained_job(self):
+        self.make("photos/a.png", "photos/b.png")
+        self.tool("run", "--job", "thumbs", "--images", "photos", "--", "true")
+        self.check_lines(self.block("progress-tracker chain"), [0, 0])
+        self.assertEqual(sorted(self.lines("upload.log")), [b"photos/a.png", b"photos/b.png"])
+
+    def test_the_settings(self):
+        text = re.search(r"(?ms)^```yaml\n(.*?)^```$", self.text)[1]
+        self.make("pipeline.yaml", text=text)
+        settings = json.loads(self.tool("config", "show", "--json", "--config",
+                                        "pipeline.yaml"))["settings"]
+        keys = re.findall(r"(?m)^  (\w+): (\S+) +# (--\S+), (\w+)$", text)
+        self.assertEqual(len(keys), 4)
+        values = {"db_path": "logs/progress.db", "checkpoint_interval": "100",
+                  "log_file": "logs/pipeline.log", "log_level": "INFO"}
+        self.assertEqual({key: value for key, value, _, _ in keys}, values)
+        others = {"checkpoint_interval": "7", "log_level": "error"}
+        for key, value, flag, variable in keys:
+            setting = settings["progress." + key]
+            self.assertEqual(setting["value"].lower(), value.lower())
+            self.assertTrue(setting["origin"].startswith("pipeline.yaml:"), setting)
+            self.assertIn(flag, self.options_with_value("run"))
+            self.environment[variable] = others.get(key, "other")
+            found = json.loads(self.tool("config", "show", "--json", "--config", "pipeline.yaml"))
+            del self.environment[variable]
+            self.assertEqual(found["settings"]["progress." + key]["origin"], variable)
+
+    def test_the_table_of_commands(self):
+        rows = re.search(r"(?s)\| Command \| What it does \|\n\|---\|---\|\n(.*?)\n\n", self.text)[1]
+        named = [line.replace("\\|", " ").split()
+                 for row in rows.splitlines()
+                 for line in re.findall(r"`([^`]*)`", re.split(r"(?<!\\)\|", row)[1])]
+        self.assertEqual(sorted({words[0] for words in named}), sorted(self.commands()))
+        for words in named:
+            options = {word.strip("[]") for word in words if re.match(r"\[?-\w|\[?--\w", word)}
+            self.assertLessEqual(options, set(self.options_with_value(words[0])), words)
+
+
+class HelpTest(DocumentationTest):
+    def codes(self, command):
+        """Those of the paragraph that begins with "Exit codes:"."""
+        found = re.search(r"(?ms)^Exit codes: (.*?)(?:\n\n|\Z)", self.help(command))
+        return [int(code) for code in re.findall(r"(?:^|,\s)(\d+) ", found[1])] if found else []
+
+    def test_run_has_the_exit_codes_there_are(self):
+        self.assertEqual(self.codes("run"), sorted(exit_codes()))
+
+    def test_the_others_have_no_other(self):
+        told = {command: self.codes(command) for command in self.commands()}
+        self.assertTrue(told["doctor"])
+        for command, codes in told.items():
+            self.assertLessEqual(set(codes), exit_codes(), command)
+
+
 class CompletionFilesTest(DocumentationTest):
     """The options in the files, whether or not there is a shell to try them in."""
 
@@ -328,7 +454,7 @@ class CompletionTest(DocumentationTest):
         super().setUp()
         self.make("d/sub/x.png", "list", "list of images")
         self.environment.update(
-            HOME=self.home, LC_ALL="C.UTF-8", TERM="dumb",
+            HOME=self.home, TERM="dumb",
             PATH=os.path.dirname(tool_support.TOOL) + ":" + self.environment["PATH"])
         self.tool("run", "--job", JOBS[0], "--from", "list", "--", "true")
         for job in JOBS[1:]:

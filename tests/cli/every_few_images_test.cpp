@@ -2,45 +2,109 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
+
+#include "progress_tracker/error.h"
 
 namespace progress_tracker::cli {
 namespace {
 
-// How often it is done for so many images.
-int done(std::optional<std::int64_t> interval, int images) {
-  int count = 0;
-  EveryFewImages every(interval, [&] { ++count; });
-  for (int i = 0; i < images; ++i) every.count();
-  return count;
-}
+// Counts calls, and lets a test wait for them.
+class Calls {
+ public:
+  void operator()() {
+    {
+      const std::scoped_lock lock(mutex_);
+      ++count_;
+    }
+    changed_.notify_all();
+  }
+  // False: it never came so far.
+  bool reach(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return count_ >= count; });
+  }
+  int count() {
+    const std::scoped_lock lock(mutex_);
+    return count_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int count_ = 0;
+};
 
 TEST(EveryFewImagesTest, IsDoneAtEveryNthImage) {
-  EXPECT_EQ(done(1, 5), 5);
-  EXPECT_EQ(done(3, 2), 0);
-  EXPECT_EQ(done(3, 3), 1);
-  EXPECT_EQ(done(3, 11), 3);
+  Calls calls;
+  {
+    EveryFewImages every(3, [&] { calls(); });
+    for (int i = 1; i <= 11; ++i) {
+      every.count();
+      if (i % 3 == 0) EXPECT_TRUE(calls.reach(i / 3));
+    }
+  }
+  EXPECT_EQ(calls.count(), 3);
 }
 
-TEST(EveryFewImagesTest, IsNeverDoneWithoutAnInterval) { EXPECT_EQ(done(std::nullopt, 1000), 0); }
+TEST(EveryFewImagesTest, ACallThatIsDueIsMadeAtTheEnd) {
+  Calls calls;
+  {
+    EveryFewImages every(1, [&] { calls(); });
+    every.count();
+  }
+  EXPECT_EQ(calls.count(), 1);
+}
+
+// A worker is not held up by the database.
+TEST(EveryFewImagesTest, NobodyWaitsForASlowCall) {
+  std::promise<void> go;
+  Calls calls;
+  {
+    EveryFewImages every(2, [&, ready = go.get_future().share()] {
+      ready.wait();
+      calls();
+    });
+    for (int i = 0; i < 10; ++i) every.count();
+    EXPECT_EQ(calls.count(), 0);
+    go.set_value();
+  }
+  EXPECT_GE(calls.count(), 1);
+  EXPECT_LE(calls.count(), 5);
+}
+
+TEST(EveryFewImagesTest, IsNeverDoneWithoutAnInterval) {
+  Calls calls;
+  {
+    EveryFewImages every(std::nullopt, [&] { calls(); });
+    for (int i = 0; i < 1000; ++i) every.count();
+  }
+  EXPECT_EQ(calls.count(), 0);
+}
 
 // Else a completed image would be in error because the database was busy for a moment.
 TEST(EveryFewImagesTest, AFailureIsNotTheImages) {
-  int tried = 0;
+  Calls calls;
   EveryFewImages every(2, [&] {
-    ++tried;
+    calls();
     throw Error(ErrorCode::kBusy, "checkpoint: busy");
   });
-  for (int i = 0; i < 6; ++i) EXPECT_NO_THROW(every.count());
-  EXPECT_EQ(tried, 3);
+  for (int i = 1; i <= 6; ++i) {
+    EXPECT_NO_THROW(every.count());
+    if (i % 2 == 0) EXPECT_TRUE(calls.reach(i / 2));
+  }
 }
 
 TEST(EveryFewImagesTest, CountsTheImagesOfAllThreads) {
-  std::atomic<int> count{0};
-  EveryFewImages every(10, [&] { ++count; });
+  Calls calls;
   {
+    EveryFewImages every(10'000, [&] { calls(); });
     std::vector<std::jthread> threads;
     for (int i = 0; i < 4; ++i) {
       threads.emplace_back([&] {
@@ -48,7 +112,7 @@ TEST(EveryFewImagesTest, CountsTheImagesOfAllThreads) {
       });
     }
   }
-  EXPECT_EQ(count, 1000);
+  EXPECT_EQ(calls.count(), 1);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "temporary_directory.h"
 
@@ -26,7 +27,7 @@ class InterruptionTest : public ::testing::Test {
  protected:
   // Starts a command that says when it runs, its traps being set, and begins work.
   void work(const std::string& traps, const std::string& then, std::chrono::milliseconds grace) {
-    interruption_.emplace([](const std::string&) {}, clock_, grace);
+    interruption_.emplace([](const std::string&) {}, [](const std::string&, int) {}, clock_, grace);
     interruption_->begin_work(children_, [this] { ++shown_; });
     const std::string runs = (directory_.path() / "runs").string();
     command_ = std::thread([=, this] {
@@ -102,34 +103,56 @@ TEST_F(InterruptionTest, ShowsProgressOnRequest) {
   EXPECT_EQ(shown_, 1);
 }
 
-// How a process ends that gets `signal` with an Interruption whose work has not begun.
-int end_of_preparing_process(int signal, bool ignored_before) {
+bool is_pending(int signal) {
+  sigset_t pending;
+  sigpending(&pending);
+  return sigismember(&pending, signal) == 1;
+}
+
+// How a process ends that gets `signals`, each once the one before is taken or dropped, with an
+// Interruption whose work has not begun; -1 if it stops. `ignored` is ignored when it starts.
+int end_of_preparing_process(const std::vector<int>& signals, int ignored = 0) {
   const pid_t process = fork();
   if (process == 0) {
-    if (ignored_before) std::signal(signal, SIG_IGN);
+    if (ignored != 0) std::signal(ignored, SIG_IGN);
     PausableClock clock;
-    const Interruption interruption([](const std::string&) {}, clock);
-    kill(getpid(), signal);
-    std::this_thread::sleep_for(ignored_before ? 100ms : 1h);
+    const Interruption interruption([](const std::string&) {}, [](const std::string&, int) {},
+                                    clock);
+    for (const int signal : signals) {
+      kill(getpid(), signal);
+      while (is_pending(signal)) std::this_thread::sleep_for(1ms);
+    }
+    std::this_thread::sleep_for(1h);
     _exit(77);
   }
   int status = 0;
-  waitpid(process, &status, 0);
+  waitpid(process, &status, WUNTRACED);
+  if (WIFSTOPPED(status)) {
+    kill(process, SIGKILL);
+    waitpid(process, nullptr, 0);
+  }
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 TEST(PreparingTest, EndsAtOnceBeforeAnyImageIsStarted) {
-  EXPECT_EQ(end_of_preparing_process(SIGINT, false), 130);
-  EXPECT_EQ(end_of_preparing_process(SIGTERM, false), 143);
-  EXPECT_EQ(end_of_preparing_process(SIGHUP, false), 4);
+  EXPECT_EQ(end_of_preparing_process({SIGINT}), 130);
+  EXPECT_EQ(end_of_preparing_process({SIGTERM}), 143);
+  EXPECT_EQ(end_of_preparing_process({SIGHUP}), 4);
 }
 
+// The thread that would have taken it answers the next one.
 TEST(PreparingTest, LeavesAnIgnoredHangUpIgnored) {
-  EXPECT_EQ(end_of_preparing_process(SIGHUP, true), 77);
+  EXPECT_EQ(end_of_preparing_process({SIGHUP, SIGINT}, SIGHUP), 130);
+}
+
+TEST(PreparingTest, StopsAtTheStopKey) { EXPECT_EQ(end_of_preparing_process({SIGTSTP}), -1); }
+
+TEST(PreparingTest, LeavesAnIgnoredStopKeyIgnored) {
+  EXPECT_EQ(end_of_preparing_process({SIGTSTP, SIGINT}, SIGTSTP), 130);
 }
 
 TEST(PreparingTest, TakesAnInterruptThatAShellHasIgnoredForABackgroundJob) {
-  EXPECT_EQ(end_of_preparing_process(SIGINT, true), 130);
+  EXPECT_EQ(end_of_preparing_process({SIGINT}, SIGINT), 130);
 }
 
 }  // namespace

@@ -251,7 +251,8 @@ TEST_F(MetricsFileTest, WhatCannotBeWrittenIsRefusedAtFirstAndToldOnceLater) {
   std::filesystem::create_directory(file_);
   metrics.update({}, std::chrono::steady_clock::now());
   metrics.finish({}, true);
-  EXPECT_THAT(notes_, ElementsAre("--metrics-file " + file_.native() + ": Is a directory"));
+  const std::string why = "--metrics-file " + file_.native() + ": Is a directory";
+  EXPECT_THAT(notes_, ElementsAre(why, why + ": it does not have the last figures"));
 }
 
 TEST_F(MetricsFileTest, NeitherAPipeNorADeviceIsTaken) {
@@ -269,7 +270,17 @@ TEST_F(MetricsFileTest, ADatabaseThatIsBusyLaterIsNoReasonToStop) {
       .WillRepeatedly(Throw(Error(ErrorCode::kBusy, "counts: p\x1b.db: busy")));
   metrics.update({}, std::chrono::steady_clock::now());
   metrics.finish({}, false);
-  EXPECT_THAT(notes_, ElementsAre("--metrics-file: counts: p\\x1B.db: busy"));
+  const std::string why = "--metrics-file: counts: p\\x1B.db: busy";
+  EXPECT_THAT(notes_, ElementsAre(why, why + ": it does not have the last figures"));
+}
+
+TEST_F(MetricsFileTest, ARunThatFailedIsNotActiveAnyMore) {
+  {
+    MetricsFile metrics = open();
+    metrics.update({}, std::chrono::steady_clock::now());
+    EXPECT_THAT(text(), HasSubstr("progress_tracker_run_active{job=\"j\"} 1\n"));
+  }
+  EXPECT_THAT(text(), HasSubstr("progress_tracker_run_active{job=\"j\"} 0\n"));
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ DEADLINE_S = 60  # for what should take no time at all
 UNTIL_GO = 'echo $$ >> runs; while [ ! -e go ]; do sleep 0.01; done; echo "$1" >> ended'
 
 
-# Variables of the caller's that the tool looks at.
-NOT_TAKEN_OVER = ("CI", "NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR")
+# Variables of the caller's that the tool, or a program beside it, looks at.
+NOT_TAKEN_OVER = ("CI", "LANGUAGE", "NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR")
 
 # What moves the cursor of a bar or a frame, clears behind it, or colours a text.
 DRAWING = re.compile(rb"\r|\x1b\[(?:K|J|[0-9]+A|[0-9;]*m)")
@@ -58,6 +58,7 @@ class ToolTest(unittest.TestCase):
         for name in list(self.environment):
             if name.startswith("PROGRESS_TRACKER_") or name in NOT_TAKEN_OVER:
                 del self.environment[name]
+        self.environment["LC_ALL"] = "C.UTF-8"  # so that a shell's own words are in English
 
     # ---- Verbs -----------------------------------------------------------------------------
 
