@@ -1,8 +1,7 @@
 #include "cli/every_few_images.h"
 
+#include <exception>
 #include <utility>
-
-#include "progress_tracker/error.h"
 
 namespace progress_tracker::cli {
 
@@ -36,7 +35,7 @@ void EveryFewImages::work() {
     lock.unlock();
     try {
       checkpoint_();
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): see the header
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see the header
     }
     lock.lock();
   }

@@ -13,7 +13,7 @@ namespace progress_tracker::cli {
 
 // Calls `checkpoint` for every `interval` images that were counted, or for more of them where it
 // takes longer than these; never, if there is no interval. On a thread of its own: whoever counts
-// does not wait for it, and an Error of it is nobody's but run_job()'s, which checkpoints too.
+// does not wait for it, and what it throws is passed over: run_job() checkpoints too, and tells.
 class EveryFewImages {
  public:
   EveryFewImages(std::optional<std::int64_t> interval, std::function<void()> checkpoint);

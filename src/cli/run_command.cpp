@@ -158,6 +158,53 @@ bool is_output_in_the_way(const RunSettings& settings, const Context& context) {
   }
 }
 
+Program program_of(const RunSettings& settings, const FoundCommand& command,
+                   const OpenFiles& open_files, const Context& context, ProgressReport& report) {
+  Program program{.path = command.path,
+                  .for_shell = command.for_shell,
+                  .open_files = open_files.before,
+                  .output_to_error = settings.json};
+  if (is_output_in_the_way(settings, context)) {
+    std::ostream& out = settings.json ? context.streams.err : context.streams.out;
+    program.take_output = [&](std::string_view lines) { report.pass_on(out, lines); };
+  }
+  return program;
+}
+
+RunOptions options_of(const RunSettings& settings, std::size_t workers, std::stop_token stop) {
+  RunOptions options;
+  options.workers = workers;
+  options.tries = settings.retries + 1;
+  options.retry_delay = kRetryDelay;
+  options.limit = settings.limit;
+  options.max_errors = settings.max_errors;
+  options.wait_for_others = settings.wait;
+  options.checkpoint_interval = kShowAgain;
+  options.stop = std::move(stop);
+  return options;
+}
+
+NextSteps next_steps(const RunSettings& settings, const Context& context,
+                     const StatusCounts& counts, int exit_code) {
+  NextSteps next;
+  if (exit_code == kExitIncomplete || exit_code > kExitSignalBase) {
+    next.to_go_on = shell_line(context.typed);
+  }
+  if (counts.error > 0) next.what_failed = line_to_type(context, "errors", settings.job);
+  return next;
+}
+
+// Says why the tool ends before any image was started.
+void give_up(const Context& context, ProgressReport& report, const std::string& message,
+             int exit_code) {
+  if (progress_mode(context) == ProgressMode::kJson) {
+    tell({.message = message, .advice = nullptr, .exit_code = exit_code}, true,
+         context.streams.err);
+  } else {
+    report.note(message);
+  }
+}
+
 int work_through(const RunSettings& settings, const FoundCommand& command, ImageSource& source,
                  Watchdog& watchdog, const OpenFiles& open_files, const Context& context) {
   const std::size_t workers = open_files.commands;
@@ -169,31 +216,18 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
                          .limit = settings.limit,
                          .columns = context.err.columns});
   // Before any other thread, so that all have the signals blocked.
-  Interruption interruption([&](const std::string& text) { report.note(text); },
-                            [&](const std::string& text, int exit_code) {
-                              if (progress_mode(context) == ProgressMode::kJson) {
-                                tell({.message = text, .advice = nullptr, .exit_code = exit_code},
-                                     true, context.streams.err);
-                              } else {
-                                report.note(text);
-                              }
-                            },
-                            clock);
+  Interruption interruption(
+      [&](const std::string& text) { report.note(text); },
+      [&](const std::string& text, int exit_code) { give_up(context, report, text, exit_code); },
+      clock);
   const LogThroughReport log_through_report(context.log, report);
   if (const std::size_t wanted = wanted_workers(settings); workers < wanted) {
     report.note("-j " + std::to_string(wanted) +
                 ": the limit on open files (ulimit -n) leaves room for " +
                 counted(static_cast<long long>(workers), "command") + " at a time");
   }
-  Program program{.path = command.path,
-                  .for_shell = command.for_shell,
-                  .open_files = open_files.before,
-                  .output_to_error = settings.json};
-  if (is_output_in_the_way(settings, context)) {
-    std::ostream& out = settings.json ? context.streams.err : context.streams.out;
-    program.take_output = [&](std::string_view lines) { report.pass_on(out, lines); };
-  }
-  ChildProcesses children(watchdog, clock, std::move(program));
+  ChildProcesses children(watchdog, clock,
+                          program_of(settings, command, open_files, context, report));
 
   std::unique_ptr<Tracker> tracker = open_tracker(context.database(), Access::kCreate);
   const JobId job = load_images(*tracker, settings, source, context, report);
@@ -217,15 +251,7 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
   RunSummary summary;
   {
     const AtEnd at_end{interruption};
-    RunOptions options;
-    options.workers = workers;
-    options.tries = settings.retries + 1;
-    options.retry_delay = kRetryDelay;
-    options.limit = settings.limit;
-    options.max_errors = settings.max_errors;
-    options.wait_for_others = settings.wait;
-    options.checkpoint_interval = kShowAgain;
-    options.stop = interruption.stop_token();
+    RunOptions options = options_of(settings, workers, interruption.stop_token());
     options.on_progress = [&](const StatusCounts& counts) {
       report.update(counts);
       if (metrics) metrics->update(report.figures_now(), std::chrono::steady_clock::now());
@@ -246,11 +272,7 @@ int work_through(const RunSettings& settings, const FoundCommand& command, Image
   }
   metrics.reset();
   tracker.reset();  // what it says at its end comes before the report's
-  NextSteps next;
-  if (interruption.signal() != 0 || exit_code == kExitIncomplete) {
-    next.to_go_on = shell_line(context.typed);
-  }
-  if (counts.error > 0) next.what_failed = line_to_type(context, "errors", settings.job);
+  const NextSteps next = next_steps(settings, context, counts, exit_code);
   report.finish(counts, summary, exit_code, next);
   if (settings.json) {
     context.streams.out << run_document(settings.job, counts, summary, elapsed, exit_code,

@@ -47,7 +47,9 @@ TEST(EveryFewImagesTest, IsDoneAtEveryNthImage) {
     EveryFewImages every(3, [&] { calls(); });
     for (int i = 1; i <= 11; ++i) {
       every.count();
-      if (i % 3 == 0) EXPECT_TRUE(calls.reach(i / 3));
+      if (i % 3 == 0) {
+        EXPECT_TRUE(calls.reach(i / 3));
+      }
     }
   }
   EXPECT_EQ(calls.count(), 3);
@@ -97,7 +99,9 @@ TEST(EveryFewImagesTest, AFailureIsNotTheImages) {
   });
   for (int i = 1; i <= 6; ++i) {
     EXPECT_NO_THROW(every.count());
-    if (i % 2 == 0) EXPECT_TRUE(calls.reach(i / 2));
+    if (i % 2 == 0) {
+      EXPECT_TRUE(calls.reach(i / 2));
+    }
   }
 }
 
