@@ -1,5 +1,6 @@
 #include "cli/status_command.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -222,10 +223,9 @@ class Status {
 
   bool is_anything_left() const {
     if (job_) return is_fed_ || figures_.total.pending + figures_.total.processing > 0;
-    for (const Job& job : jobs_) {
-      if (job.counts.pending + job.counts.processing > 0) return true;
-    }
-    return false;
+    return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) {
+      return job.counts.pending + job.counts.processing > 0;
+    });
   }
 
   const StatusSettings& settings_;
