@@ -1237,9 +1237,8 @@ class StuckReaderTest(CommandsTest):
         self.fill()
         process = self.start("run", "--job", "j", "--images", "d", "--", "true",
                              stderr=self.writer)
-        # It takes SIGINT (a bit of SigBlk), and waits for its reader.
-        self.eventually(lambda: self.status_bits(process, "SigBlk") & 1 << (signal.SIGINT - 1),
-                        "taking signals")
+        # The thread that takes signals and the one that speaks are there, and it waits for its reader.
+        self.eventually(lambda: self.status_bits(process, "Threads") >= 3, "taking signals")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=DEADLINE_S), 130)
 
