@@ -26,15 +26,14 @@ class MetricsFile {
   // those to read the figures included, are told to `note`, the first and the last, and are no
   // reason to stop.
   MetricsFile(std::filesystem::path path, Tracker& tracker, JobId job, std::string name, Note note);
-
-  // Writes the file anew if it is due by `now`.
-  void update(const ProgressFigures& figures, std::chrono::steady_clock::time_point now);
-
   MetricsFile(const MetricsFile&) = delete;
   MetricsFile& operator=(const MetricsFile&) = delete;
 
   // Says that the run is over, if finish() did not: with the figures that were last known.
   ~MetricsFile();
+
+  // Writes the file anew if it is due by `now`.
+  void update(const ProgressFigures& figures, std::chrono::steady_clock::time_point now);
 
   // The last figures. `succeeded`: nothing is left to do, and no image is in error.
   void finish(const ProgressFigures& figures, bool succeeded);
